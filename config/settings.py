@@ -1,0 +1,172 @@
+"""The settings' keys, their units, defaults and checks. `config/default.toml` is the same in comments for a person."""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from domain.errors import SettingsInvalid
+from domain.terms import Language
+from domain.types import DocumentKind, Peer, Region, Species, View
+
+
+def _ae_title(value: str) -> str:
+    title = value.strip(" \0")
+    if len(title) > 16 or any(not 0x20 <= ord(letter) < 0x7F or letter == "\\" for letter in title):
+        raise ValueError("an AE title has at most 16 letters, digits or signs, no backslash")
+    return title
+
+
+def _named_ae_title(value: str) -> str:
+    if not _ae_title(value):
+        raise ValueError("an AE title has 1 to 16 characters")
+    return _ae_title(value)
+
+
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError("an address such as 192.0.2.21 or a network such as 192.0.2.0/24") from None
+    return value
+
+
+AeTitle = Annotated[str, AfterValidator(_named_ae_title)]
+AeTitleOrBlank = Annotated[str, AfterValidator(_ae_title)]
+Network = Annotated[str, AfterValidator(_network)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Node(_Section):
+    ae_title: AeTitle = "HOUNDSFIELD"
+    host: str = "0.0.0.0"  # noqa: S104  a listener for the clinic's network; admission is by [[modality]]
+    port: Port = 11112
+    data_dir: Path = Path("var")
+    language: Language = Language.KOREAN
+    database_url: str = ""
+    dispatch: Literal["embedded"] = "embedded"
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    max_associations: Annotated[int, Field(ge=1, le=1000)] = 32
+    idle_seconds: Seconds = 60.0
+    max_pdu_megabytes: Annotated[int, Field(ge=1, le=1024)] = 64
+    max_object_megabytes: Annotated[int, Field(ge=1, le=2048)] = 1024
+
+    @model_validator(mode="after")
+    def _only_sqlite_so_far(self) -> Node:
+        if self.database_url and not self.database_url.startswith("sqlite:"):
+            raise ValueError("database_url: only SQLite (leave it empty) is supported by this version")
+        return self
+
+
+class Study(_Section):
+    quiet_seconds: Seconds = 3.0
+    max_wait_seconds: Seconds = 60.0
+    expected_views: dict[Region, tuple[View, ...]] = {}
+
+    @model_validator(mode="after")
+    def _order(self) -> Study:
+        if self.max_wait_seconds < self.quiet_seconds:
+            raise ValueError("max_wait_seconds must not be shorter than quiet_seconds")
+        return self
+
+
+class Modality(_Section):
+    name: Annotated[str, Field(min_length=1)]
+    ae_title: AeTitleOrBlank
+    host: Network | None = None
+    called_ae: AeTitle | None = None
+    clinic: str = "main"
+    species: Species = Species.DOG
+
+    @model_validator(mode="after")
+    def _blank_needs_host(self) -> Modality:
+        if not self.ae_title and self.host is None:
+            raise ValueError('ae_title may be "" only together with host')
+        return self
+
+
+class Destination(_Section):
+    name: Annotated[str, Field(min_length=1)]
+    kind: Literal["dimse"] = "dimse"
+    ae_title: AeTitle
+    host: Annotated[str, Field(min_length=1)]
+    port: Port = 104
+    documents: tuple[DocumentKind, ...] = (DocumentKind.SR, DocumentKind.SC)
+    sr_geometry: Literal["measured"] = "measured"
+    verify: Literal["find", "none"] = "find"
+    verify_seconds: Seconds = 60.0
+    timeout_seconds: Seconds = 30.0
+    connections: Annotated[int, Field(ge=1, le=16)] = 2
+    give_up_days: Seconds = 7.0
+
+    def peer(self, calling_ae: str) -> Peer:
+        return Peer(ae_title=self.ae_title, host=self.host, port=self.port, calling_ae=calling_ae)
+
+
+class Models(_Section):
+    dir: str = ""
+
+
+class Settings(_Section):
+    node: Node = Node()
+    study: Study = Study()
+    modality: tuple[Modality, ...] = ()
+    destination: tuple[Destination, ...] = ()
+    models: Models = Models()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Settings:
+        for section, names in (
+            ("modality", [item.name for item in self.modality]),
+            ("destination", [item.name for item in self.destination]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"[[{section}]] name {twice[0]!r} is used twice")
+        return self
+
+
+def load(path: Path) -> Settings:
+    """Read a settings file; relative paths in it are relative to the file. SettingsInvalid names every fault by key."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsInvalid([f"{path}: cannot be read ({error.strerror})"]) from error
+    except UnicodeDecodeError:
+        raise SettingsInvalid([f"{path}: is not UTF-8 text"]) from None
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsInvalid([f"{path}: is not TOML: {error}"]) from error
+    settings = parse(content)
+    base = path.resolve().parent
+    node = settings.node.model_copy(update={"data_dir": base / settings.node.data_dir})
+    models = settings.models.model_copy(update={"dir": str(base / settings.models.dir) if settings.models.dir else ""})
+    return settings.model_copy(update={"node": node, "models": models})
+
+
+def parse(content: dict[str, Any]) -> Settings:
+    """SettingsInvalid names every fault by key and says what it would accept."""
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as error:
+        raise SettingsInvalid([_fault(item["loc"], item["msg"], item.get("input")) for item in error.errors()]) from error
+
+
+def _fault(location: tuple[int | str, ...], message: str, given: object) -> str:
+    key = ""
+    for part in location:
+        key += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if key else str(part)
+    if message == "Extra inputs are not permitted":
+        return f"{key}: there is no such key"
+    said = message.removeprefix("Value error, ")
+    return f"{key or 'settings'}: {said}" + (f" (it is {given!r})" if isinstance(given, str | int | float) else "")

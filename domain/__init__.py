@@ -1,0 +1,1 @@
+"""The nouns: types, errors, codes, terms and identity. Standard library and numpy only; every room knows this one."""

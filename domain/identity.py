@@ -1,0 +1,42 @@
+"""Who is who: deterministic UIDs, so that the same work done twice is the same object (PS3.5 B.2, `2.25.` UIDs).
+
+lineage  a model's results for a study, whatever comes later: a late image must not move a report to another series
+key      everything that decides a document's bytes; any change of content is another key, hence another UID
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# For `analyse`, which has no ledger to keep a namespace of its own in.
+OFFLINE_NAMESPACE = uuid.UUID("b8f5b0f6-52c1-5c43-9d1d-6f3f0a0c7a51")
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 of a canonical JSON text; TypeError for what JSON cannot hold."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """UIDs of one node: `namespace` is random, made once and kept in the ledger."""
+
+    namespace: uuid.UUID = OFFLINE_NAMESPACE
+
+    def lineage(self, study_instance_uid: str, model_name: str) -> str:
+        return digest({"namespace": str(self.namespace), "study": study_instance_uid, "model": model_name})
+
+    def uid(self, *parts: str | int) -> str:
+        """A UID of at most 44 characters that follows from the parts."""
+        return f"2.25.{uuid.uuid5(self.namespace, '/'.join(map(str, parts))).int}"
+
+    @property
+    def device_uid(self) -> str:
+        """The node as a device: observer of its reports."""
+        return self.uid("device")

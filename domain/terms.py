@@ -1,0 +1,164 @@
+"""What the product says to a vet, in English and Korean. A reason or a concept without a term here cannot be shown."""
+
+from enum import StrEnum
+
+from domain.codes import LONG_AXIS, SHORT_AXIS, VHS
+from domain.types import Code, FindingOutcome, Outcome, Reason, Region, Species, View
+
+
+class Language(StrEnum):
+    ENGLISH = "en"
+    KOREAN = "ko"
+
+
+Phrase = tuple[str, str]  # English, Korean
+
+CONCEPTS: dict[str, Phrase] = {
+    VHS.value: ("Vertebral heart score", "척추심장지수"),
+    LONG_AXIS.value: ("Long axis", "장축"),
+    SHORT_AXIS.value: ("Short axis", "단축"),
+}
+
+OUTCOMES: dict[Outcome, Phrase] = {
+    Outcome.ANALYSED: ("Analysed", "분석됨"),
+    Outcome.DECLINED: ("NOT ANALYSED", "분석하지 않음"),
+    Outcome.FAILED: ("ANALYSIS FAILED", "분석 실패"),
+}
+
+FINDING_OUTCOMES: dict[FindingOutcome, Phrase] = {
+    FindingOutcome.PRESENT: ("present", "있음"),
+    FindingOutcome.ABSENT: ("not seen", "보이지 않음"),
+    FindingOutcome.UNCERTAIN: ("uncertain", "불확실"),
+    FindingOutcome.NOT_ASSESSABLE: ("not assessable", "평가 불가"),
+}
+
+SPECIES: dict[Species, Phrase] = {
+    Species.DOG: ("dog", "개"),
+    Species.CAT: ("cat", "고양이"),
+    Species.OTHER: ("other species", "기타 종"),
+}
+
+REGIONS: dict[Region, Phrase] = {
+    Region.THORAX: ("thorax", "흉부"),
+    Region.ABDOMEN: ("abdomen", "복부"),
+    Region.PELVIS: ("pelvis", "골반"),
+    Region.SPINE: ("spine", "척추"),
+    Region.HEAD: ("head", "두부"),
+    Region.LIMB: ("limb", "사지"),
+    Region.OTHER: ("other region", "기타 부위"),
+}
+
+VIEWS: dict[View, Phrase] = {
+    View.RIGHT_LATERAL: ("right lateral", "우측 외측상"),
+    View.LEFT_LATERAL: ("left lateral", "좌측 외측상"),
+    View.LATERAL: ("lateral", "외측상"),
+    View.VENTRODORSAL: ("ventrodorsal", "복배상(VD)"),
+    View.DORSOVENTRAL: ("dorsoventral", "배복상(DV)"),
+    View.CRANIOCAUDAL: ("craniocaudal", "전후상"),
+    View.CAUDOCRANIAL: ("caudocranial", "후전상"),
+    View.MEDIOLATERAL: ("mediolateral", "내외측상"),
+    View.LATEROMEDIAL: ("lateromedial", "외내측상"),
+    View.OTHER: ("other view", "기타 촬영상"),
+}
+
+PHRASES: dict[str, Phrase] = {
+    "not_a_diagnosis": ("AI – not a diagnosis", "AI 분석 – 진단이 아님"),
+    "demonstration": (
+        "DEMONSTRATION model, trained on synthetic images only",
+        "시연용(DEMONSTRATION) 모델 – 합성 영상으로만 학습됨",
+    ),
+    "unsigned": ("AI-generated, not signed by a veterinarian", "AI 생성 결과 – 수의사 서명 없음"),
+    "assumed": ("assumed", "가정"),
+    "reference": ("reference", "참고치"),
+    "within": ("within the reference interval", "참고치 이내"),
+    "above": ("above the reference interval", "참고치 초과"),
+    "below": ("below the reference interval", "참고치 미만"),
+    "vertebrae": ("vertebrae", "척추"),
+    "looked_for": ("Looked for", "평가 항목"),
+    "images": ("Images", "영상"),
+    "model": ("Model", "모델"),
+    "species": ("Species", "종"),
+    "nothing_concluded": (
+        "This is not a normal finding: nothing was assessed.",
+        "정상이라는 뜻이 아닙니다: 평가된 항목이 없습니다.",
+    ),
+}
+
+# {details} are filled from Reason.details
+REASONS: dict[str, Phrase] = {
+    "no_model": ("no model is installed", "설치된 모델이 없습니다"),
+    "no_model_for_region": ("no model for this region ({region})", "이 부위({region})에 대한 모델이 없습니다"),
+    "no_model_for_species": ("no model for this species ({species})", "이 종({species})에 대한 모델이 없습니다"),
+    "no_model_for_view": ("no model for this view ({view})", "이 촬영상({view})에 대한 모델이 없습니다"),
+    "no_model_for_modality": (
+        "no model for this modality ({modality})",
+        "이 장비 종류({modality})에 대한 모델이 없습니다",
+    ),
+    "resolution_too_low": (
+        "the image is too small for the model ({columns} × {rows}, needs {least})",
+        "영상이 모델에 비해 너무 작습니다 ({columns} × {rows}, 최소 {least})",
+    ),
+    "no_image_analysed": ("no image of the study could be analysed", "분석할 수 있는 영상이 없습니다"),
+    "unreadable": ("the image could not be read: {error}", "영상을 읽을 수 없습니다: {error}"),
+    "not_an_image": ("the object holds no image", "영상이 없는 객체입니다"),
+    "model_failed": ("the model broke on this image", "이 영상에서 모델이 실패했습니다"),
+    "not_a_lateral_thorax": (
+        "not recognised as a complete lateral thorax",
+        "온전한 흉부 외측상으로 인식되지 않습니다",
+    ),
+    "landmarks_uncertain": (
+        "the heart's or the spine's landmarks are uncertain",
+        "심장 또는 척추의 기준점이 불확실합니다",
+    ),
+    "mirror_disagreement": (
+        "the image and its mirror image give different answers",
+        "영상과 좌우 반전 영상의 결과가 서로 다릅니다",
+    ),
+    "pitch_implausible": ("the vertebrae could not be counted", "척추를 셀 수 없습니다"),
+    "out_of_frame": ("the heart or the spine leaves the image", "심장 또는 척추가 영상을 벗어납니다"),
+}
+
+
+def _pick(phrase: Phrase, language: Language) -> str:
+    return phrase[1] if language is Language.KOREAN else phrase[0]
+
+
+def phrase(name: str, language: Language) -> str:
+    """KeyError for a phrase that has no term."""
+    return _pick(PHRASES[name], language)
+
+
+def concept(code: Code, language: Language) -> str:
+    """The vet's term for a concept; its English meaning where there is none."""
+    return _pick(CONCEPTS.get(code.value, (code.meaning, code.meaning)), language)
+
+
+def outcome(value: Outcome | FindingOutcome, language: Language) -> str:
+    known = OUTCOMES[value] if isinstance(value, Outcome) else FINDING_OUTCOMES[value]
+    return _pick(known, language)
+
+
+def name(value: Species | Region | View, language: Language) -> str:
+    if isinstance(value, Species):
+        return _pick(SPECIES[value], language)
+    if isinstance(value, Region):
+        return _pick(REGIONS[value], language)
+    return _pick(VIEWS[value], language)
+
+
+def reason(value: Reason, language: Language) -> str:
+    """One sentence; details that name a species, region or view are said in the language too."""
+    details = {key: _detail(key, text, language) for key, text in value.details.items()}
+    return _pick(REASONS[value.code], language).format(**details)
+
+
+_DETAIL_TERMS: dict[str, dict[str, Phrase]] = {
+    "species": {k.value: v for k, v in SPECIES.items()},
+    "region": {k.value: v for k, v in REGIONS.items()},
+    "view": {k.value: v for k, v in VIEWS.items()},
+}
+
+
+def _detail(key: str, text: str, language: Language) -> str:
+    known = _DETAIL_TERMS.get(key, {}).get(text)
+    return _pick(known, language) if known else text

@@ -1,0 +1,335 @@
+"""The nouns that travel between the rooms: frozen, slotted, keyword-only, units in the names.
+
+Points are (column, row) in source pixels counted from the outer corner of the first pixel, as in an SR's SCOORD: the
+centre of the first pixel is (0.5, 0.5). pydicom data sets stay in the rooms that read or write DICOM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """A coded concept: PS3.3 8.8. `meaning` is English and belongs to the context group it was chosen from."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+class Source(StrEnum):
+    """Where a fact about the animal or the image comes from."""
+
+    HEADER = "header"
+    ASSUMED = "assumed"  # the settings' default for this modality
+    USER = "user"
+    PIXELS = "pixels"
+    UNKNOWN = "unknown"
+
+
+class Species(StrEnum):
+    DOG = "dog"
+    CAT = "cat"
+    OTHER = "other"
+
+
+class Region(StrEnum):
+    """Body regions a model can be valid for; coded by CID 7483 in `domain.codes`."""
+
+    THORAX = "thorax"
+    ABDOMEN = "abdomen"
+    PELVIS = "pelvis"
+    SPINE = "spine"
+    HEAD = "head"
+    LIMB = "limb"
+    OTHER = "other"
+
+
+class View(StrEnum):
+    """Projections as vets name them; coded by CID 7484 in `domain.codes`."""
+
+    RIGHT_LATERAL = "right-lateral"
+    LEFT_LATERAL = "left-lateral"
+    LATERAL = "lateral"  # side not known
+    VENTRODORSAL = "ventrodorsal"
+    DORSOVENTRAL = "dorsoventral"
+    CRANIOCAUDAL = "craniocaudal"
+    CAUDOCRANIAL = "caudocranial"
+    MEDIOLATERAL = "mediolateral"
+    LATEROMEDIAL = "lateromedial"
+    OTHER = "other"
+
+
+class SpacingSource(StrEnum):
+    """What a millimetre means: PS3.3 10.7.1.3."""
+
+    CALIBRATED = "calibrated"  # in the animal, by fiducial or geometry
+    DETECTOR = "detector"  # at the detector: objects look larger than they are
+    UNKNOWN = "unknown"
+
+
+class Outcome(StrEnum):
+    """What became of an image, a model's run on it, or a study. Silence is none of these."""
+
+    ANALYSED = "ANALYSED"
+    DECLINED = "DECLINED"  # no model is valid for this species, region or view: not a fault
+    FAILED = "FAILED"
+
+
+class FindingOutcome(StrEnum):
+    PRESENT = "PRESENT"
+    ABSENT = "ABSENT"
+    UNCERTAIN = "UNCERTAIN"
+    NOT_ASSESSABLE = "NOT_ASSESSABLE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why an answer is not a finding: a code that `domain.terms` says in Korean or English, and what fills its blanks."""
+
+    code: str
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRef:
+    sop_class_uid: str
+    sop_instance_uid: str
+    frame_number: int | None = None  # from 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One received SOP Instance, as it lies in the spool."""
+
+    ref: InstanceRef
+    study_instance_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    path: Path
+    size_bytes: int
+    sha256: str  # of the data set's bytes as they came, without the file meta information
+    calling_ae: str
+    called_ae: str
+    peer_host: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patient:
+    """What the models and the reference intervals need to know of the animal. Hidden from repr: identity stays private."""
+
+    species: Species | None = field(default=None, repr=False)
+    species_source: Source = Source.UNKNOWN
+    breed: str | None = field(default=None, repr=False)
+    sex: str | None = field(default=None, repr=False)
+    neutered: bool | None = field(default=None, repr=False)
+    age_years: float | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Radiograph:
+    """An image as a viewer displays it.
+
+    pixels: float32 (rows, columns), 0 black to 1 white, at the source's size and orientation, bone bright.
+    spacing_mm: (between rows, between columns), or None where the header is silent.
+    pixel_aspect: height over width of one pixel (PS3.3 C.7.6.3.1.7), 1.0 where square or unknown.
+    view and region are the header's claims; None where it is silent, so that the pixels decide.
+    """
+
+    ref: InstanceRef
+    pixels: npt.NDArray[np.float32] = field(repr=False)
+    spacing_mm: tuple[float, float] | None
+    spacing_source: SpacingSource
+    pixel_aspect: float = 1.0
+    modality: str = ""
+    view: View | None = None
+    region: Region | None = None
+    laterality: str | None = None
+    patient: Patient = Patient()
+
+    @property
+    def rows(self) -> int:
+        return int(self.pixels.shape[0])
+
+    @property
+    def columns(self) -> int:
+        return int(self.pixels.shape[1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelIdentity:
+    """Which model spoke: what every report names, so that a number can be traced to its weights."""
+
+    name: str
+    version: str
+    manufacturer: str
+    device_uid: str
+    onnx_sha256: str
+    clinical_status: str  # "demonstration" until somebody has shown more
+    performance: str = ""  # one published sentence, with n and data set
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A region in the image: PS3.3 C.18.6 graphic type and its points in source pixels."""
+
+    graphic_type: str  # POINT | MULTIPOINT | POLYLINE | CIRCLE | ELLIPSE
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceInterval:
+    low: float
+    high: float
+    population: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """A number that can be checked: `lines` are what it was measured from, by name."""
+
+    concept: Code
+    value: float
+    unit: Code  # UCUM
+    lines: Mapping[str, tuple[Point, Point]]
+    interval: ReferenceInterval | None = None
+    spacing_source: SpacingSource | None = None  # for lengths: what its millimetres mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One answer of a model about one image.
+
+    tracking: the stable name of the thing (a landmark, a measurement) or, for a detection, of this very answer; with the
+    study's lineage it becomes the tracking unique identifier.
+    """
+
+    tracking: str
+    concept: Code
+    outcome: FindingOutcome
+    sop_instance_uid: str
+    probability: float | None = None  # 0..1
+    reason: Reason | None = None  # for NOT_ASSESSABLE
+    site: Code | None = None
+    laterality: Code | None = None
+    regions: tuple[Shape, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    guides: tuple[Shape, ...] = ()  # what an overlay draws beside the measured lines, such as the counted vertebrae
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAnswer:
+    """What one model said of one image: findings, or the reason why there are none."""
+
+    model: ModelIdentity
+    outcome: Outcome
+    reason: Reason | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageAnswer:
+    """What became of one image. Every image that was received gets one."""
+
+    ref: InstanceRef
+    outcome: Outcome
+    reason: Reason | None = None
+    rows: int = 0
+    columns: int = 0
+    view: View | None = None
+    view_source: Source = Source.UNKNOWN
+    region: Region | None = None
+    region_source: Source = Source.UNKNOWN
+    species: Species | None = None
+    species_source: Source = Source.UNKNOWN
+    models: tuple[ModelAnswer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A source image of a report: what it is, the hash of what it held, and what became of it."""
+
+    answer: ImageAnswer
+    sha256: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One model's answer for a study; with `model` None, why no model could answer."""
+
+    study_instance_uid: str
+    model: ModelIdentity | None
+    outcome: Outcome
+    reason: Reason | None
+    evidence: tuple[Evidence, ...]
+    findings: tuple[Finding, ...]
+    revision: int  # from 1
+    analysed_at: datetime
+
+
+class DocumentKind(StrEnum):
+    SR = "sr"
+    SC = "sc"
+    ORIGINAL = "original"  # what was received, forwarded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A DICOM file that the node wrote. The same inputs give the same UID and the same bytes."""
+
+    kind: DocumentKind
+    ref: InstanceRef
+    study_instance_uid: str
+    series_instance_uid: str
+    path: Path
+    sha256: str
+
+
+class DeliveryState(StrEnum):
+    PENDING = "PENDING"
+    STORED = "STORED"  # the peer answered Success; nothing has confirmed it yet
+    VERIFIED = "VERIFIED"  # found again on the peer
+    REFUSED = "REFUSED"  # the peer said no, for good
+    DEAD = "DEAD"  # gave up at the deadline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """An application entity to talk to."""
+
+    ae_title: str
+    host: str
+    port: int
+    calling_ae: str = "HOUNDSFIELD"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """What a C-STORE brought, before it is durable: its identity, and its bytes untouched.
+
+    part10_header: preamble, prefix and file meta information that make `data_set` a Part 10 file (PS3.10 7.1).
+    """
+
+    ref: InstanceRef
+    study_instance_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    calling_ae: str
+    called_ae: str
+    peer_host: str
+    modality: str  # the settings' name of the sender
+    part10_header: bytes = field(repr=False)
+    data_set: bytes | bytearray | memoryview = field(repr=False)
