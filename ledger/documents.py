@@ -1,0 +1,135 @@
+"""What was written, where it is owed, and what became of each delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from domain.types import DeliveryState, Document, DocumentKind, InstanceRef
+from ledger import tasks
+from ledger.schema import delivery, document
+from ledger.store import Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRow:
+    document: Document
+    destination: str
+    state: DeliveryState
+    owed_at: float
+    stored_at: float | None
+    attempts: int
+
+
+def owe(tx: Transaction, written: Document, destinations: Sequence[str]) -> None:
+    """Write down a document and one delivery task per destination; owing it twice is owing it once."""
+    tx.connection.execute(
+        insert(document)
+        .values(
+            sop_instance_uid=written.ref.sop_instance_uid,
+            kind=written.kind.value,
+            sop_class_uid=written.ref.sop_class_uid,
+            study_instance_uid=written.study_instance_uid,
+            series_instance_uid=written.series_instance_uid,
+            path=str(written.path),
+            sha256=written.sha256,
+            made_at=tx.now,
+        )
+        .on_conflict_do_nothing()
+    )
+    for name in destinations:
+        uid = written.ref.sop_instance_uid
+        new = tx.connection.execute(
+            insert(delivery)
+            .values(sop_instance_uid=uid, destination=name, state=DeliveryState.PENDING.value, owed_at=tx.now, attempts=0)
+            .on_conflict_do_nothing()
+        )
+        if new.rowcount:
+            tasks.owe(tx, "deliver", f"{uid}>{name}", queue="delivery", destination=name)
+
+
+def get_delivery(tx: Transaction, key: str) -> DeliveryRow:
+    """By a deliver task's key: `SOP Instance UID>destination`."""
+    uid, _, name = key.partition(">")
+    row = tx.connection.execute(
+        sa.select(delivery, document)
+        .join(document, document.c.sop_instance_uid == delivery.c.sop_instance_uid)
+        .where(delivery.c.sop_instance_uid == uid, delivery.c.destination == name)
+    ).one()
+    return DeliveryRow(
+        document=_document(row),
+        destination=row.destination,
+        state=DeliveryState(row.state),
+        owed_at=row.owed_at,
+        stored_at=row.stored_at,
+        attempts=row.attempts,
+    )
+
+
+def delivered(tx: Transaction, row: DeliveryRow, state: DeliveryState, *, status: str) -> None:
+    """Write down what the destination answered."""
+    values: dict[str, Any] = {"state": state.value, "last_status": status}
+    if state is DeliveryState.STORED:
+        values |= {"stored_at": tx.now, "attempts": row.attempts + 1}
+    if state is DeliveryState.VERIFIED:
+        values |= {"verified_at": tx.now}
+    _update(tx, row, values)
+
+
+def noted(tx: Transaction, row: DeliveryRow, *, status: str) -> None:
+    """Write down what was heard without changing the state."""
+    _update(tx, row, {"last_status": status})
+
+
+def reopened(tx: Transaction, key: str) -> None:
+    """A refused or dead delivery is owed again."""
+    uid, _, name = key.partition(">")
+    tx.connection.execute(
+        sa.update(delivery)
+        .where(delivery.c.sop_instance_uid == uid, delivery.c.destination == name)
+        .values(state=DeliveryState.PENDING.value, owed_at=tx.now)
+    )
+
+
+def newest(tx: Transaction, series_instance_uid: str) -> Document | None:
+    """The last document of a series: the predecessor of the next revision."""
+    row = tx.connection.execute(
+        sa.select(document)
+        .where(document.c.series_instance_uid == series_instance_uid)
+        .order_by(document.c.made_at.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else _document(row)
+
+
+def of_study(tx: Transaction, study_instance_uid: str) -> list[Document]:
+    rows = tx.connection.execute(
+        sa.select(document)
+        .where(document.c.study_instance_uid == study_instance_uid, document.c.kind != "original")
+        .order_by(document.c.made_at)
+    )
+    return [_document(row) for row in rows]
+
+
+def _update(tx: Transaction, row: DeliveryRow, values: dict[str, Any]) -> None:
+    tx.connection.execute(
+        sa.update(delivery)
+        .where(delivery.c.sop_instance_uid == row.document.ref.sop_instance_uid, delivery.c.destination == row.destination)
+        .values(**values)
+    )
+
+
+def _document(row: sa.Row[Any]) -> Document:
+    return Document(
+        kind=DocumentKind(row.kind),
+        ref=InstanceRef(sop_class_uid=row.sop_class_uid, sop_instance_uid=row.sop_instance_uid),
+        study_instance_uid=row.study_instance_uid,
+        series_instance_uid=row.series_instance_uid,
+        path=Path(row.path),
+        sha256=row.sha256,
+    )

@@ -1,0 +1,122 @@
+"""What is known of the others: breakers of destinations, callers that were refused, parts of this node that live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from ledger.schema import delivery, destination, heartbeat, refused_caller
+from ledger.store import Transaction
+
+FIRST_PAUSE_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 300.0
+HEARTBEAT_KEPT_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationRow:
+    name: str
+    down_since: float | None
+    paused_until: float
+    last_error: str | None
+    last_ok_at: float | None
+    states: dict[str, int]  # deliveries by state, VERIFIED left out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedRow:
+    calling_ae: str
+    called_ae: str
+    peer_host: str
+    reason: str
+    count: int
+    last_at: float
+
+
+def answered(tx: Transaction, name: str) -> None:
+    """The destination answered: its breaker closes."""
+    values = {"failures": 0, "paused_until": 0.0, "down_since": None, "last_error": None, "last_ok_at": tx.now}
+    tx.connection.execute(
+        insert(destination).values(name=name, **values).on_conflict_do_update(index_elements=["name"], set_=values)
+    )
+
+
+def unavailable(tx: Transaction, name: str, *, error: str) -> float:
+    """The destination did not answer: nobody dials it for a while, twice as long each time. Returns the pause in seconds."""
+    row = tx.connection.execute(sa.select(destination).where(destination.c.name == name)).first()
+    failures = 1 if row is None else row.failures + 1
+    down_since = tx.now if row is None or row.down_since is None else row.down_since
+    pause_seconds = min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 16), LONGEST_PAUSE_SECONDS)
+    values = {
+        "failures": failures,
+        "paused_until": tx.now + pause_seconds,
+        "down_since": down_since,
+        "last_error": error,
+    }
+    tx.connection.execute(
+        insert(destination).values(name=name, **values).on_conflict_do_update(index_elements=["name"], set_=values)
+    )
+    return pause_seconds
+
+
+def destinations(tx: Transaction, names: list[str]) -> list[DestinationRow]:
+    """The configured destinations and those that still have a backlog."""
+    known = {row.name: row for row in tx.connection.execute(sa.select(destination))}
+    backlog: dict[str, dict[str, int]] = {}
+    for count in tx.connection.execute(
+        sa.select(delivery.c.destination, delivery.c.state, sa.func.count().label("n"))
+        .where(delivery.c.state != "VERIFIED")
+        .group_by(delivery.c.destination, delivery.c.state)
+    ):
+        backlog.setdefault(count.destination, {})[count.state] = count.n
+    found = []
+    for name in sorted({*names, *backlog}):
+        row = known.get(name)
+        found.append(
+            DestinationRow(
+                name=name,
+                down_since=row.down_since if row else None,
+                paused_until=row.paused_until if row else 0.0,
+                last_error=row.last_error if row else None,
+                last_ok_at=row.last_ok_at if row else None,
+                states=backlog.get(name, {}),
+            )
+        )
+    return found
+
+
+def refused(tx: Transaction, *, calling_ae: str, called_ae: str, peer_host: str, reason: str) -> None:
+    """An unknown sender called; IT staff sees it in `status`."""
+    tx.connection.execute(
+        insert(refused_caller)
+        .values(calling_ae=calling_ae, called_ae=called_ae, peer_host=peer_host, reason=reason, count=1, last_at=tx.now)
+        .on_conflict_do_update(
+            index_elements=["calling_ae", "called_ae", "peer_host"],
+            set_={"reason": reason, "count": refused_caller.c.count + 1, "last_at": tx.now},
+        )
+    )
+
+
+def refused_callers(tx: Transaction) -> list[RefusedRow]:
+    rows = tx.connection.execute(sa.select(refused_caller).order_by(refused_caller.c.last_at.desc()).limit(50))
+    return [RefusedRow(**row._mapping) for row in rows]
+
+
+def beat(tx: Transaction, part: str) -> None:
+    """A part of the node says that it lives."""
+    tx.connection.execute(
+        insert(heartbeat).values(part=part, at=tx.now).on_conflict_do_update(index_elements=["part"], set_={"at": tx.now})
+    )
+    tx.connection.execute(sa.delete(heartbeat).where(heartbeat.c.at < tx.now - HEARTBEAT_KEPT_SECONDS))
+
+
+def left(tx: Transaction, part: str) -> None:
+    """A part of the node ended as it was asked to."""
+    tx.connection.execute(sa.delete(heartbeat).where(heartbeat.c.part == part))
+
+
+def heartbeats(tx: Transaction) -> dict[str, float]:
+    """Seconds since each part was last heard of."""
+    return {row.part: tx.now - row.at for row in tx.connection.execute(sa.select(heartbeat))}
