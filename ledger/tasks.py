@@ -18,9 +18,9 @@ from ledger.schema import destination, task
 from ledger.store import Transaction
 
 # As literals: SQLite uses a partial index only where the statement itself says the state.
-READY = sa.literal_column("'ready'")
-RUNNING = sa.literal_column("'running'")
-DEAD = sa.literal_column("'dead'")
+READY: sa.ColumnElement[str] = sa.literal_column("'ready'")
+RUNNING: sa.ColumnElement[str] = sa.literal_column("'running'")
+DEAD: sa.ColumnElement[str] = sa.literal_column("'dead'")
 
 LEASE_SECONDS = 30.0
 HEARTBEAT_SECONDS = 10.0
