@@ -1,0 +1,124 @@
+"""From thickness to the picture on a workstation: exposure, scatter, blur, noise, and the console's display processing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter
+
+from phantoms.projection import Thickness
+
+Plane = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """One way to take and to show a film. Lengths are in pixels of a plane 256 rows high.
+
+    attenuation is per centimetre; peak: the attenuation that the kilovoltage is chosen for; photons: per pixel.
+    """
+
+    soft_attenuation: float
+    bone_attenuation: float
+    peak: float
+    scatter_share: float
+    scatter_width: float
+    blur: float
+    photons: float
+    window_percentiles: tuple[float, float]
+    background_gain: float  # of the slow part of the picture, 1 unprocessed
+    detail_gain: float
+    detail_width: float
+    sharpening: float
+    gamma: float
+    contrast: float  # steepness of the sigmoid curve, 0 for none
+    contrast_middle: float
+
+
+def draw_exposure(rng: np.random.Generator, variety: float = 1.0) -> Exposure:
+    """variety: 1 is everything that consoles and mishaps produce, 0 one textbook film."""
+
+    def spread(low: float, high: float, nominal: float) -> float:
+        return nominal + variety * (rng.uniform(low, high) - nominal)
+
+    processed = rng.random() < 0.7
+    return Exposure(
+        soft_attenuation=spread(0.19, 0.24, 0.21),
+        bone_attenuation=spread(0.45, 0.75, 0.6),
+        peak=spread(3.2, 5.5, 4.0),
+        scatter_share=spread(0.05, 0.9, 0.3),
+        scatter_width=spread(9, 26, 16),
+        blur=max(spread(-0.3, 1.1, 0.4), 0.0),
+        photons=10 ** spread(3.2, 5.2, 4.4),
+        window_percentiles=(spread(0, 6, 2), spread(96, 99.9, 99)),
+        background_gain=spread(0.25, 1.0, 0.6) if processed else 1.0,
+        detail_gain=spread(0.8, 2.2, 1.3) if processed else 1.0,
+        detail_width=spread(8, 40, 24),
+        sharpening=spread(0, 1.2, 0.3) if processed and rng.random() < 0.5 else 0.0,
+        gamma=float(np.exp(variety * rng.normal(0, 0.35))),
+        contrast=spread(2, 8, 3) if rng.random() < 0.5 else 0.0,
+        contrast_middle=spread(0.35, 0.65, 0.5),
+    )
+
+
+def develop(thickness: Thickness, *, unit_mm: float, exposure: Exposure, rng: np.random.Generator) -> Plane:
+    """(rows, columns) float32 0..1 as displayed, bone bright."""
+    scale = thickness.soft.shape[0] / 256
+    unit_cm = unit_mm / 10
+    attenuation = thickness.soft * np.float32(exposure.soft_attenuation * unit_cm)
+    attenuation += thickness.bone * np.float32(exposure.bone_attenuation * unit_cm)
+    dense = float(np.percentile(attenuation[::3, ::3], 97))
+    attenuation *= np.float32(min(1.0, exposure.peak / max(dense, 1e-3)))
+    intensity = np.exp(-attenuation)
+    intensity += np.float32(exposure.scatter_share) * _smooth(intensity, exposure.scatter_width * scale)
+    if exposure.blur > 0.1:
+        intensity = gaussian_filter(intensity, exposure.blur * scale, truncate=2.5)
+    noise = rng.standard_normal(intensity.shape, dtype=np.float32)
+    middle = float(np.median(intensity)) + 1e-4
+    intensity += noise * np.sqrt(np.maximum(intensity, 0) * np.float32(middle / (exposure.photons * middle)))
+    signal = -np.log(np.maximum(intensity, np.float32(1e-5)))
+    return _display(signal, attenuation > 0.15, exposure, scale)
+
+
+def _display(signal: Plane, foreground: npt.NDArray[np.bool_], exposure: Exposure, scale: float) -> Plane:
+    seen = foreground[::2, ::2]
+    inside = signal[::2, ::2][seen] if seen.sum() > 125 else signal.ravel()
+    low, high = np.percentile(inside, exposure.window_percentiles)
+    image = np.clip((signal - np.float32(low)) / np.float32(high - low + 1e-3), -0.2, 1.2)
+    if (exposure.background_gain, exposure.detail_gain) != (1.0, 1.0):
+        slow = _smooth(image, exposure.detail_width * scale)
+        image = np.float32(exposure.background_gain) * slow + np.float32(exposure.detail_gain) * (image - slow)
+        if exposure.sharpening > 0:
+            image += np.float32(exposure.sharpening) * (image - gaussian_filter(image, 1.5 * scale, truncate=2.0))
+        inside = image[::2, ::2][seen] if seen.sum() > 125 else image.ravel()
+        low, high = np.percentile(inside, [1, 99])
+        image = (image - np.float32(low)) / np.float32(high - low + 1e-3)
+    image = np.clip(image, 0, 1) ** np.float32(exposure.gamma)
+    if exposure.contrast > 0:
+        steep, middle = exposure.contrast, exposure.contrast_middle
+        floor, ceiling = 1 / (1 + np.exp(steep * middle)), 1 / (1 + np.exp(-steep * (1 - middle)))
+        image = (1 / (1 + np.exp(-np.float32(steep) * (image - np.float32(middle)))) - floor) / (ceiling - floor)
+    return np.clip(image, 0, 1).astype(np.float32)
+
+
+def _smooth(image: Plane, sigma: float) -> Plane:
+    """A wide Gaussian, computed on every fourth pixel where it is wide enough for that not to show."""
+    if sigma < 8 or min(image.shape) < 64:
+        return gaussian_filter(image, sigma, truncate=3.0)
+    rows, columns = image.shape
+    small = image[: rows // 4 * 4, : columns // 4 * 4].reshape(rows // 4, 4, columns // 4, 4).mean(axis=(1, 3))
+    return enlarge(gaussian_filter(small, sigma / 4, truncate=3.0), rows, columns)
+
+
+def enlarge(image: Plane, rows: int, columns: int) -> Plane:
+    """Bilinear, edges aligned at the outer corners of the pixels."""
+    row = np.clip((np.arange(rows) + 0.5) * image.shape[0] / rows - 0.5, 0, image.shape[0] - 1)
+    column = np.clip((np.arange(columns) + 0.5) * image.shape[1] / columns - 0.5, 0, image.shape[1] - 1)
+    top, left = np.floor(row).astype(int), np.floor(column).astype(int)
+    bottom, right = np.minimum(top + 1, image.shape[0] - 1), np.minimum(left + 1, image.shape[1] - 1)
+    down = (row - top).astype(np.float32)[:, None]
+    across = (column - left).astype(np.float32)[None, :]
+    lines = image[:, left] * (1 - across) + image[:, right] * across
+    return lines[top] * (1 - down) + lines[bottom] * down
