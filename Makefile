@@ -1,0 +1,39 @@
+# Each target sets up what it needs on a fresh machine with Python 3.11 and git, then does its work.
+#
+#   make demo          the whole way on a phantom study, over loopback
+#   make run           the node, with the settings in houndsfield.toml (written, with comments, when missing)
+#   make test          all tests; make test TESTS=tests/unit PYTEST_ARGS="-k padded" runs some of them
+#   make check         format, lint, types, imports, and the gates' own tests
+#   make bench         how long an answer takes, and how fast the listener takes images
+#   make constraints   resolve the pinned versions anew
+
+SETTINGS ?= houndsfield.toml
+PYTEST_ARGS ?=
+
+.PHONY: demo run test check bench constraints clean
+
+demo:
+	@scripts/environment
+	@.venv/bin/houndsfield demo
+
+run:
+	@scripts/environment
+	@test -e $(SETTINGS) || .venv/bin/houndsfield config init $(SETTINGS)
+	@.venv/bin/houndsfield serve -c $(SETTINGS)
+
+test:
+	@scripts/environment test
+	@scripts/test $(PYTEST_ARGS)
+
+check:
+	@scripts/environment test
+	@scripts/check
+
+bench:
+	@scripts/environment test
+	@scripts/debian-packages orthanc dcmtk iproute2 util-linux
+	@scripts/isolated .venv/bin/python benchmarks/receive_pdu.py
+	@scripts/isolated .venv/bin/python benchmarks/answer.py
+
+constraints:
+	@scripts/refresh-constraints
