@@ -1,0 +1,130 @@
+"""Who may send: decided from the called AE title, the calling AE title and the address, before any image is taken.
+
+With no [[modality]] listed every caller is refused. One caller is always let in, for Verification only: the node itself,
+calling from its own machine with its own AE title. That is how `status` proves that the listener answers, on a node that has
+no modality yet as on one whose slots are all taken; it can store nothing, so it opens no door for images.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from config.settings import Modality, Node
+
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# PS3.8 9.3.4: (result, source, reason)
+Rejection = tuple[int, int, int]
+CALLING_AE_NOT_RECOGNISED: Rejection = (0x01, 0x01, 0x03)
+CALLED_AE_NOT_RECOGNISED: Rejection = (0x01, 0x01, 0x07)
+LOCAL_LIMIT_EXCEEDED: Rejection = (0x02, 0x03, 0x02)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Titles are normalised (`scp.titles`), "" for a blank one. local_host: the address of ours that was called."""
+
+    calling_ae: str
+    called_ae: str
+    peer_host: str
+    local_host: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedCaller:
+    """A rejected association. `reason` is one sentence that IT staff can act on.
+
+    unknown: nothing in the settings lets this caller in; False for a known sender that came when every slot was taken.
+    """
+
+    calling_ae: str
+    called_ae: str
+    peer_host: str
+    reason: str
+    unknown: bool
+
+
+Refused = Callable[[RefusedCaller], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """modality: the settings' name of the sender; None for the node's own test, which may only verify."""
+
+    modality: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    rejection: Rejection
+    reason: str
+
+
+class Admission:
+    """The rules, made once from the settings."""
+
+    def __init__(self, *, node: Node, modalities: Sequence[Modality]) -> None:
+        self._node = node
+        self._modalities = tuple(modalities)
+        self._networks = {
+            modality.name: ipaddress.ip_network(modality.host, strict=False)
+            for modality in modalities
+            if modality.host is not None
+        }
+
+    def decide(self, caller: Caller) -> Admitted | Rejected:
+        titled = [modality for modality in self._modalities if modality.ae_title == caller.calling_ae]
+        placed = [modality for modality in titled if self._comes_from(modality, caller)]
+        for modality in placed:
+            if caller.called_ae == self._called(modality):
+                return Admitted(modality=modality.name)
+        if self._is_self(caller):
+            return Admitted(modality=None)
+        if placed:
+            expected = " or ".join(sorted({self._called(modality) for modality in placed}))
+            return Rejected(
+                rejection=CALLED_AE_NOT_RECOGNISED,
+                reason=f"{_who(caller)} called {caller.called_ae or 'a blank AE title'}; this node answers it as {expected}",
+            )
+        return Rejected(rejection=CALLING_AE_NOT_RECOGNISED, reason=self._why_unknown(caller, titled))
+
+    def _why_unknown(self, caller: Caller, titled: list[Modality]) -> str:
+        if titled:
+            hosts = " or ".join(sorted({modality.host or "" for modality in titled}))
+            return f"{_who(caller)} called; the [[modality]] with this AE title has host {hosts}"
+        alike = sorted({m.ae_title for m in self._modalities if m.ae_title.upper() == caller.calling_ae.upper()})
+        if alike:
+            return f"{_who(caller)} called; a [[modality]] has {alike[0]}, and AE titles distinguish capitals"
+        if not caller.calling_ae:
+            return f'{_who(caller)} called; no [[modality]] has ae_title = "" with this host'
+        return f"{_who(caller)} called; no [[modality]] has this AE title"
+
+    def _called(self, modality: Modality) -> str:
+        return modality.called_ae or self._node.ae_title
+
+    def _comes_from(self, modality: Modality, caller: Caller) -> bool:
+        network = self._networks.get(modality.name)
+        return network is None or _address(caller.peer_host) in network
+
+    def _is_self(self, caller: Caller) -> bool:
+        if caller.calling_ae != self._node.ae_title or caller.called_ae != self._node.ae_title:
+            return False
+        address = _address(caller.peer_host)
+        return address.is_loopback or address == _address(caller.local_host or caller.peer_host) != _UNSPECIFIED
+
+
+_UNSPECIFIED = ipaddress.ip_address("0.0.0.0")  # noqa: S104  compared with, not bound to
+
+
+def _address(host: str) -> IpAddress:
+    """An IPv4 caller of an IPv6 socket is ::ffff:192.0.2.21; a link-local one carries its interface, fe80::1%eth0."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address
+
+
+def _who(caller: Caller) -> str:
+    return f"{caller.calling_ae or 'A caller with a blank AE title'} at {caller.peer_host}"

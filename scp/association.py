@@ -1,0 +1,204 @@
+"""An association with a caller: admission and contexts at its beginning, then one message after the other.
+
+Written against pynetdicom 3.0.4 like `scp.upper_layer`; the seams used here are `acse._negotiate_as_acceptor`,
+`association._run_reactor` and `association._serve_request`.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass
+from socket import socket
+from typing import TYPE_CHECKING, Any, cast
+
+import structlog
+from pynetdicom import evt
+from pynetdicom.acse import ACSE
+from pynetdicom.ae import ApplicationEntity
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+
+from scp.admission import LOCAL_LIMIT_EXCEEDED, Admission, Admitted, Caller, Refused, RefusedCaller, Rejected
+from scp.contexts import negotiate
+from scp.pdu import PduReader
+from scp.upper_layer import BufferedSocket, UpperLayer
+
+if TYPE_CHECKING:
+    from scp.server import Server
+
+log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 0.1
+CANNOT_UNDERSTAND = 0xC000
+
+
+class Slots:
+    """The associations that may send at a time."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._lock = threading.Lock()
+        self._taken: set[AcceptedAssociation] = set()
+
+    def take(self, association: AcceptedAssociation) -> bool:
+        with self._lock:
+            if len(self._taken) >= self.count:
+                return False
+            self._taken.add(association)
+            return True
+
+    def leave(self, association: AcceptedAssociation) -> None:
+        with self._lock:
+            self._taken.discard(association)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reception:
+    """What every association of a listener shares."""
+
+    admission: Admission
+    slots: Slots
+    refused: Refused
+    max_pdu_bytes: int
+    max_object_bytes: int
+    idle_seconds: float
+
+
+class AcceptedAssociation(Association):
+    """`admitted` is known from the negotiation on; `dul.titles` from the request on."""
+
+    dul: UpperLayer
+
+    def __init__(self, ae: ApplicationEntity, *, server: Server, connection: socket, reception: Reception) -> None:
+        super().__init__(ae, "acceptor")
+        self._server = server
+        self.reception = reception
+        self.admitted: Admitted | None = None
+        self.acse = _Acceptor(self)
+        self.dul = UpperLayer(self, max_object_bytes=reception.max_object_bytes)
+        self.acse_timeout = ae.acse_timeout  # again: these set the timers of the new upper layer
+        self.network_timeout = ae.network_timeout
+        connection.settimeout(reception.idle_seconds)  # for sending: a peer that reads nothing ends the association
+        self.local_host = str(connection.getsockname()[0])
+        reader = PduReader(max_pdu_bytes=reception.max_pdu_bytes)
+        self.set_socket(BufferedSocket(self, connection, reader=reader, bell=self.dul.bell))
+
+    @property
+    def peer_host(self) -> str:
+        return str(self.requestor.address_info.address) if self.requestor.address_info else ""
+
+    @property
+    def caller(self) -> Caller:
+        titles = self.dul.titles
+        return Caller(
+            calling_ae=titles.calling if titles else "",
+            called_ae=titles.called if titles else "",
+            peer_host=self.peer_host,
+            local_host=self.local_host,
+        )
+
+    def wake(self) -> None:
+        """Let the loop look at the upper layer again."""
+        if self.dimse.msg_queue.empty():
+            self.dimse.msg_queue.put((None, None))
+
+    def run_reactor(self) -> None:
+        try:
+            super().run_reactor()
+        finally:
+            self.reception.slots.leave(self)
+            cast("Server", self._server).ended(self)
+
+    def _bind_defaults(self) -> None:
+        """The library's log handlers, which format every PDU and message, are left out."""
+        for event in evt._INTERVENTION_EVENTS:
+            self.bind(event, evt.get_default_handler(event))
+
+    def _run_reactor(self) -> None:
+        while not self._kill:
+            try:
+                context_id, message = self.dimse.msg_queue.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                context_id, message = None, None
+            self.dul.bell.ring()  # the next object may be read now
+            if message is not None and context_id is not None:
+                self._serve_request(message, context_id)
+                self.dul._idle_timer.restart()  # the time that storing took is not the sender's
+            if self.is_established and self.acse.is_release_requested():
+                self.reception.slots.leave(self)  # before the answer: the sender may call again at once
+                self.acse.send_release(is_response=True)
+                self.is_released = True
+                self.is_established = False
+                self.kill()
+            elif self.acse.is_aborted():
+                self.is_aborted = True
+                self.is_established = False
+                self.kill()
+            elif not self.dul.is_alive():
+                self.kill()
+            elif self.dul.idle_timer_expired():
+                log.warning("association aborted", peer=self.peer_host, reason="nothing came for [node] idle_seconds")
+                self.abort()
+
+    def _serve_request(self, msg: Any, context_id: int) -> None:
+        if isinstance(msg, C_STORE) and not msg.is_valid_request and msg.MessageID is not None:
+            # The library leaves such a request without any answer, and the sender waiting.
+            answer = C_STORE()
+            answer.MessageIDBeingRespondedTo = msg.MessageID
+            answer.AffectedSOPClassUID = msg.AffectedSOPClassUID
+            answer.AffectedSOPInstanceUID = msg.AffectedSOPInstanceUID
+            answer.Status = CANNOT_UNDERSTAND
+            comment = "The C-STORE command lacks a required field"
+            answer.ErrorComment = comment  # type: ignore[assignment]  # pynetdicom 3.0.4 declares None alone
+            log.warning("image refused", peer=self.peer_host, status="0xC000", reason=comment)
+            self.dimse.send_msg(answer, context_id)
+            return
+        super()._serve_request(msg, context_id)
+
+
+class _Acceptor(ACSE):
+    """Answers an A-ASSOCIATE-RQ. User identity, extended and asynchronous negotiation get no answer, which PS3.7 Annex D
+    defines as "not supported": the sender then goes on without."""
+
+    def _negotiate_as_acceptor(self) -> None:
+        association = cast(AcceptedAssociation, self.assoc)
+        reception = association.reception
+        request = cast(A_ASSOCIATE, self.requestor.primitive)
+        self.requestor.ae_title = request.calling_ae_title
+        caller = association.caller
+        decision = reception.admission.decide(caller)
+        known = isinstance(decision, Admitted)
+        if isinstance(decision, Admitted) and decision.modality is not None and not reception.slots.take(association):
+            decision = Rejected(
+                rejection=LOCAL_LIMIT_EXCEEDED,
+                reason=f"{caller.calling_ae or 'A caller with a blank AE title'} at {caller.peer_host} called; "
+                f"all {reception.slots.count} associations of [node] max_associations are taken",
+            )
+        if isinstance(decision, Rejected):
+            self._refuse(caller, decision, known=known)
+            return
+        association.admitted = decision
+        answers = negotiate(request.presentation_context_definition_list, storage=decision.modality is not None)
+        association._accepted_cx = {cast(int, cx.context_id): cx for cx in answers if cx.result == 0x00}
+        association._rejected_cx = [cx for cx in answers if cx.result != 0x00]
+        self.send_accept()
+        association.is_established = True
+
+    def _refuse(self, caller: Caller, decision: Rejected, *, known: bool) -> None:
+        self.send_reject(*decision.rejection)
+        log.warning("association refused", reason=decision.reason)
+        try:
+            self.assoc.reception.refused(  # type: ignore[attr-defined]
+                RefusedCaller(
+                    calling_ae=caller.calling_ae,
+                    called_ae=caller.called_ae,
+                    peer_host=caller.peer_host,
+                    reason=decision.reason,
+                    unknown=not known,
+                )
+            )
+        except Exception as error:  # noqa: BLE001  noting a stranger down must not cost the listener anything
+            log.error("refused caller could not be noted", error=type(error).__name__)
+        self.assoc.kill()
