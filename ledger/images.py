@@ -110,6 +110,11 @@ def answered(tx: Transaction, image_id: int, answer: ImageAnswer) -> None:
     )
 
 
+def studies(tx: Transaction) -> list[str]:
+    """Study Instance UIDs, oldest first."""
+    return list(tx.connection.scalars(sa.select(study.c.study_instance_uid).order_by(study.c.first_received_at)))
+
+
 def get_study(tx: Transaction, study_instance_uid: str) -> StudyRow:
     row = tx.connection.execute(sa.select(study).where(study.c.study_instance_uid == study_instance_uid)).one()
     return StudyRow(study_instance_uid=row.study_instance_uid, state=row.state, revision=row.revision, evidence=row.evidence)

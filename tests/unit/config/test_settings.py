@@ -1,0 +1,77 @@
+"""Settings: every fault is named by its key, and the shipped file says what the code does."""
+
+import importlib.resources
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from config.settings import Destination, Modality, Settings, load, parse
+from domain.errors import SettingsInvalid
+
+
+def faults(content: dict[str, object]) -> list[str]:
+    with pytest.raises(SettingsInvalid) as caught:
+        parse(content)
+    return caught.value.faults
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"node": {"port": 0}}, r"node\.port: .*greater than or equal to 1"),
+        ({"node": {"ae_title": ""}}, r"node\.ae_title: an AE title has 1 to 16 characters"),
+        ({"node": {"ae_title": "SEVENTEEN_LETTERS"}}, r"node\.ae_title: an AE title has at most 16"),
+        ({"node": {"prot": 104}}, r"node\.prot: there is no such key"),
+        ({"modality": [{"name": "a", "ae_title": ""}]}, r'modality\[1\]: ae_title may be "" only together with host'),
+        ({"modality": [{"name": "a", "ae_title": "A", "host": "room"}]}, r"modality\[1\]\.host: an address such as"),
+        ({"destination": [{"name": "p", "ae_title": "P"}]}, r"destination\[1\]\.host: Field required"),
+        ({"study": {"quiet_seconds": 9, "max_wait_seconds": 3}}, r"study: max_wait_seconds must not be shorter"),
+        ({"node": {"database_url": "postgresql://x"}}, "only SQLite"),
+    ],
+)
+def test_a_fault_is_named_by_its_key(content: dict[str, object], said: str) -> None:
+    assert any(re.search(said, fault) for fault in faults(content)), faults(content)
+
+
+def test_all_faults_are_said_at_once() -> None:
+    assert len(faults({"node": {"port": 0, "language": "fr"}, "study": {"quiet_seconds": -1}})) == 3
+
+
+def test_two_destinations_of_one_name_are_refused() -> None:
+    pacs = {"name": "pacs", "ae_title": "PACS", "host": "192.0.2.10"}
+    assert "used twice" in faults({"destination": [pacs, pacs]})[0]
+
+
+def test_the_shipped_file_shows_every_key_with_its_default() -> None:
+    text = importlib.resources.files("config").joinpath("default.toml").read_text(encoding="utf-8")
+    assert parse(tomllib.loads(text)) == Settings()
+    example = tomllib.loads(re.sub(r"(?m)^# (?=\[\[|[a-z_]+ = )", "", text))
+    for section, model in (("modality", Modality), ("destination", Destination)):
+        shown = example[section][0]
+        assert set(shown) == set(model.model_fields)
+        for key, field in model.model_fields.items():
+            if not field.is_required() and key not in ("host", "called_ae"):
+                default = field.get_default()
+                assert shown[key] == (list(default) if isinstance(default, tuple) else default), key
+    for section in ("node", "study", "models"):
+        assert set(example[section]) == set(type(getattr(Settings(), section)).model_fields)
+
+
+def test_relative_folders_are_relative_to_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "clinic.toml"
+    file.write_text('[node]\ndata_dir = "data"\n[models]\ndir = "packages"\n', encoding="utf-8")
+    settings = load(file)
+    assert settings.node.data_dir == tmp_path / "data"
+    assert settings.models.dir == str(tmp_path / "packages")
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"[node", "is not TOML"), (b"\xff\xfe", "is not UTF-8")])
+def test_an_unreadable_file_is_a_sentence(tmp_path: Path, content: bytes, said: str) -> None:
+    file = tmp_path / "broken.toml"
+    file.write_bytes(content)
+    with pytest.raises(SettingsInvalid, match=said):
+        load(file)
+    with pytest.raises(SettingsInvalid, match="cannot be read"):
+        load(tmp_path / "absent.toml")

@@ -1,0 +1,35 @@
+"""Deterministic UIDs."""
+
+import uuid
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.identity import Identity, digest
+
+PARTS = st.lists(st.text(st.characters(blacklist_characters="/", blacklist_categories=["Cs"])), min_size=1, max_size=4)
+
+
+@given(PARTS)
+def test_a_uid_is_valid_and_follows_from_its_parts(parts: list[str]) -> None:
+    uid = Identity().uid(*parts)
+    assert uid == Identity().uid(*parts)
+    assert len(uid) <= 44
+    assert all(part.isdigit() and (part == "0" or part[0] != "0") for part in uid.split("."))
+
+
+@given(PARTS, PARTS)
+def test_other_parts_are_another_uid(one: list[str], other: list[str]) -> None:
+    assert (Identity().uid(*one) == Identity().uid(*other)) == (one == other)
+
+
+def test_every_node_has_its_own_uids() -> None:
+    mine, yours = Identity(namespace=uuid.UUID(int=1)), Identity(namespace=uuid.UUID(int=2))
+    assert mine.uid("sr") != yours.uid("sr")
+    assert mine.lineage("2.25.1", "vhs") != yours.lineage("2.25.1", "vhs")
+    assert mine.device_uid != yours.device_uid
+
+
+def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
+    assert digest({"a": 1, "b": [1, 2]}) == digest({"b": [1, 2], "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2})
