@@ -87,9 +87,7 @@ def render_shard(first_seed: int, count: int) -> Shard:
 def save_shard(index: int, *, count: int, directory: Path) -> Path:
     shard = render_shard(FIRST_SEED + index * count, count)
     path = directory / f"phantoms-{index:04d}.npz"
-    np.savez(
-        path, images=shard.images, kinds=shard.kinds, axes=shard.axes, spine=shard.spine, heart=shard.heart
-    )
+    np.savez(path, images=shard.images, kinds=shard.kinds, axes=shard.axes, spine=shard.spine, heart=shard.heart)
     return path
 
 

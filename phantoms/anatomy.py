@@ -60,7 +60,7 @@ def trachea_line(spine: Spine, heart: Heart, rng: np.random.Generator) -> FloatA
     """(10, 3) from the thoracic inlet to the carina, a quadratic curve."""
     inlet = np.array([-4.5, float(spine.y(-4.5)) + rng.uniform(0.9, 1.9)])
     end = heart.carina - np.array([0.0, 0.25])
-    bend = (inlet + end) / 2 + [0, rng.uniform(-0.35, 0.35)]
+    bend = (inlet + end) / 2 + np.array([0, rng.uniform(-0.35, 0.35)])
     t = np.linspace(0, 1, 10)[:, None]
     line = inlet * (1 - t) ** 2 + 2 * bend * t * (1 - t) + end * t**2
     return np.column_stack([line, np.zeros(10)])
@@ -88,7 +88,7 @@ def _airways(spine: Spine, heart: Heart, rng: np.random.Generator) -> list[Solid
     spot = radius * uniform(0.75, 1.05)  # the lobar bronchus seen end on
     solids.append(
         ellipsoid(
-            end + [*rng.normal(0, 0.05, 2), 0], (spot, spot, radius * uniform(0.3, 1.2)), Tissue.GAS, weight=0.9
+            end + np.array([*rng.normal(0, 0.05, 2), 0]), (spot, spot, radius * uniform(0.3, 1.2)), Tissue.GAS, weight=0.9
         )
     )
     return solids
@@ -100,11 +100,11 @@ def _mediastinum(spine: Spine, heart: Heart, thorax: Thorax, rng: np.random.Gene
     line = trachea_line(spine, heart, rng)
     solids: list[Solid] = [tube(line, uniform(0.25, 0.7), Tissue.MEDIASTINUM)]
     for _ in range(rng.integers(1, 3)):
-        below = line + [0, uniform(0.4, 1.5), 0]
+        below = line + np.array([0, uniform(0.4, 1.5), 0])
         solids.append(tube(below, (uniform(0.4, 1.5), uniform(0.3, 1.0)), Tissue.MEDIASTINUM))
     carina, along, across = heart.carina, heart.direction, heart.normal
     root = carina + along * uniform(0.2, 0.9) - across * uniform(0.4, 1.1)
-    arch = carina + [-uniform(0.4, 1.2), -uniform(0.1, 0.6)]
+    arch = carina + np.array([-uniform(0.4, 1.2), -uniform(0.1, 0.6)])
     x = np.linspace(carina[0] + 0.3, thorax.left_lung.diaphragm_dorsal + 1.5, 8)
     descending = np.column_stack([x, spine.y(x) + uniform(0.65, 1.2)])
     aorta = np.column_stack([np.concatenate([[root], [arch], descending]), np.full(10, -0.3)])
@@ -129,7 +129,7 @@ def _mediastinum(spine: Spine, heart: Heart, thorax: Thorax, rng: np.random.Gene
 
 def _pulmonary_vessels(heart: Heart, rng: np.random.Generator) -> list[Solid]:
     uniform = rng.uniform
-    hilum = np.append(heart.carina + [uniform(0, 0.5), uniform(0, 0.4)], 0.0)
+    hilum = np.append(heart.carina + np.array([uniform(0, 0.5), uniform(0, 0.4)]), 0.0)
     t = np.linspace(0, 1, 5)
     solids: list[Solid] = []
     thick = uniform(0.7, 1.2)
@@ -137,7 +137,7 @@ def _pulmonary_vessels(heart: Heart, rng: np.random.Generator) -> list[Solid]:
         angle = rng.choice([uniform(-0.75, 0.75), uniform(2.2, 3.6), uniform(0.5, 1.3)])
         length, curve, spread = uniform(1.0, 4.5), uniform(-0.5, 0.5), uniform(-0.7, 0.7)
         heading = angle + curve * t
-        line = hilum + [*rng.normal(0, 0.25, 2), 0.0]
+        line = hilum + np.array([*rng.normal(0, 0.25, 2), 0.0])
         line = line + np.column_stack([np.cos(heading), np.sin(heading), np.full(5, spread)]) * (length * t)[:, None]
         solids.append(tube(line, (uniform(0.08, 0.24) * thick, 0.02), Tissue.VESSEL))
     return solids
@@ -160,14 +160,12 @@ def _forelimbs(spine: Spine, rng: np.random.Generator) -> list[Solid]:
         solids += [
             tube(points(top, shoulder), (0.1, 0.13), Tissue.BONE, weight=uniform(0.2, 0.7)),
             tube(
-                points(top + [uniform(-1.2, -0.2), uniform(-0.6, 0.2), 0], shoulder),
+                points(top + np.array([uniform(-1.2, -0.2), uniform(-0.6, 0.2), 0]), shoulder),
                 (0.08, 0.12),
                 Tissue.BONE,
                 weight=uniform(0.1, 0.5),
             ),
-            ellipsoid(
-                (top + shoulder) / 2, (length * 0.55, uniform(0.5, 1.0), 0.05), Tissue.BONE, turn=turn, weight=0.8
-            ),
+            ellipsoid((top + shoulder) / 2, (length * 0.55, uniform(0.5, 1.0), 0.05), Tissue.BONE, turn=turn, weight=0.8),
             ellipsoid(
                 (top + shoulder) / 2,
                 (length * 0.62, uniform(0.8, 1.5), uniform(0.3, 0.8)),
@@ -176,16 +174,14 @@ def _forelimbs(spine: Spine, rng: np.random.Generator) -> list[Solid]:
                 weight=muscle,
             ),
         ]
-        elbow = shoulder + [uniform(-1.8, 2.2), uniform(2.0, 4.2), side * 0.3]
+        elbow = shoulder + np.array([uniform(-1.8, 2.2), uniform(2.0, 4.2), side * 0.3])
         shaft = points(shoulder, shoulder * 0.85 + elbow * 0.15, shoulder * 0.2 + elbow * 0.8, elbow)
         solids.append(tube(shaft, (0.55, 0.33, 0.3, 0.45), Tissue.BONE, weight=0.8, lumen=0.6, lumen_weight=0.2))
         upper = points(shoulder - [0, 0.5, 0], elbow)
         solids.append(tube(upper, (uniform(0.8, 1.8), uniform(0.6, 1.2)), Tissue.FLESH, weight=muscle * 0.7))
-        paw = elbow + [uniform(-4, -0.5), uniform(-0.4, 1.6), 0]
-        solids.append(
-            tube(points(elbow, paw), (0.35, 0.28), Tissue.BONE, weight=0.8, lumen=0.6, lumen_weight=0.2)
-        )
-        olecranon = elbow + [uniform(0.1, 0.5), uniform(0.0, 0.4), 0]
+        paw = elbow + np.array([uniform(-4, -0.5), uniform(-0.4, 1.6), 0])
+        solids.append(tube(points(elbow, paw), (0.35, 0.28), Tissue.BONE, weight=0.8, lumen=0.6, lumen_weight=0.2))
+        olecranon = elbow + np.array([uniform(0.1, 0.5), uniform(0.0, 0.4), 0])
         solids.append(tube(points(elbow, olecranon), (0.3, 0.2), Tissue.BONE, weight=0.7))
     if rng.random() < 0.6:  # the shoulders' mass over the cranial chest
         size = (uniform(1.5, 3.5), uniform(1.5, 4.0), uniform(0.3, 2.2))
@@ -225,13 +221,11 @@ def _muscle_and_fat(spine: Spine, heart: Heart, rng: np.random.Generator) -> lis
         centre = (uniform(-5, 12), float(spine.y(3)) + uniform(-2, 8), 0.0)
         size = (uniform(0.7, 4), uniform(0.5, 2), 0.5)
         solids.append(
-            ellipsoid(
-                centre, size, Tissue.FLESH, turn=uniform(0, 3), weight=uniform(-0.4, 0.6), softness=uniform(0.5, 1.5)
-            )
+            ellipsoid(centre, size, Tissue.FLESH, turn=uniform(0, 3), weight=uniform(-0.4, 0.6), softness=uniform(0.5, 1.5))
         )
     return solids
 
 
 def _microchip(spine: Spine, thorax: Thorax, rng: np.random.Generator) -> Solid:
     at = np.array([rng.uniform(-3, 2), float(spine.y(0)) - thorax.trunk.back * rng.uniform(0.4, 1.0), 0.3])
-    return tube(points(at, at + [0.5, rng.uniform(-0.3, 0.3), 0]), 0.07, Tissue.BONE, weight=6.0)
+    return tube(points(at, at + np.array([0.5, rng.uniform(-0.3, 0.3), 0])), 0.07, Tissue.BONE, weight=6.0)

@@ -100,13 +100,13 @@ def _display(signal: Plane, foreground: npt.NDArray[np.bool_], exposure: Exposur
         steep, middle = exposure.contrast, exposure.contrast_middle
         floor, ceiling = 1 / (1 + np.exp(steep * middle)), 1 / (1 + np.exp(-steep * (1 - middle)))
         image = (1 / (1 + np.exp(-np.float32(steep) * (image - np.float32(middle)))) - floor) / (ceiling - floor)
-    return np.clip(image, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(image, 0, 1), dtype=np.float32)
 
 
 def _smooth(image: Plane, sigma: float) -> Plane:
     """A wide Gaussian, computed on every fourth pixel where it is wide enough for that not to show."""
     if sigma < 8 or min(image.shape) < 64:
-        return gaussian_filter(image, sigma, truncate=3.0)
+        return np.asarray(gaussian_filter(image, sigma, truncate=3.0), dtype=np.float32)
     rows, columns = image.shape
     small = image[: rows // 4 * 4, : columns // 4 * 4].reshape(rows // 4, 4, columns // 4, 4).mean(axis=(1, 3))
     return enlarge(gaussian_filter(small, sigma / 4, truncate=3.0), rows, columns)
@@ -121,4 +121,4 @@ def enlarge(image: Plane, rows: int, columns: int) -> Plane:
     down = (row - top).astype(np.float32)[:, None]
     across = (column - left).astype(np.float32)[None, :]
     lines = image[:, left] * (1 - across) + image[:, right] * across
-    return lines[top] * (1 - down) + lines[bottom] * down
+    return np.asarray(lines[top] * (1 - down) + lines[bottom] * down, dtype=np.float32)

@@ -69,7 +69,7 @@ def letters(text: str, height: int) -> Plane:
     left, top, right, bottom = font.getbbox(text)
     canvas = Image.new("L", (max(1, int(right - left)), max(1, int(bottom - top))))
     ImageDraw.Draw(canvas).text((-left, -top), text, fill=255, font=font)
-    return np.asarray(canvas, dtype=np.float32) / 255
+    return np.asarray(canvas, dtype=np.float32) / np.float32(255)
 
 
 def _stamp(pixels: Plane, stamp: Plane, at: tuple[int, int], strength: float) -> Plane:

@@ -11,7 +11,17 @@ from phantoms.solids import Solid, Tissue, ellipsoid, points, tube
 
 Plane = npt.NDArray[np.float32]
 LIMB = 1.6  # a limb's unit over a vertebra's, so that its bones attenuate as bones do
-WORDS = ("PHANTOM", "HOUNDSFIELD", "DOSE REPORT", "kV 70 mAs 4", "2000-01-01", "STUDY", "PAGE 1", "EXPOSURE INDEX", "0123456789")
+WORDS = (
+    "PHANTOM",
+    "HOUNDSFIELD",
+    "DOSE REPORT",
+    "kV 70 mAs 4",
+    "2000-01-01",
+    "STUDY",
+    "PAGE 1",
+    "EXPOSURE INDEX",
+    "0123456789",
+)
 
 
 def draw_limb(rng: np.random.Generator) -> tuple[Solid, ...]:
@@ -25,12 +35,10 @@ def draw_limb(rng: np.random.Generator) -> tuple[Solid, ...]:
     for bone in range(rng.integers(2, 5)):
         radius = uniform(0.3, 0.75) * 0.85**bone
         line = points(start, start * 0.85 + joint * 0.15, start * 0.15 + joint * 0.85, joint)
-        for shift in ((0.0,) if rng.random() < 0.6 else (-radius * 0.8, radius * 0.8)):
+        for shift in (0.0,) if rng.random() < 0.6 else (-radius * 0.8, radius * 0.8):
             apart = np.array([-np.sin(heading), np.cos(heading), 0.0]) * shift
             radii = np.array([1.5, 0.9, 0.9, 1.5]) * radius
-            solids.append(
-                tube(line + apart, radii, Tissue.BONE, weight=0.8, lumen=uniform(0.45, 0.7), lumen_weight=0.25)
-            )
+            solids.append(tube(line + apart, radii, Tissue.BONE, weight=0.8, lumen=uniform(0.45, 0.7), lumen_weight=0.25))
         solids.append(ellipsoid(joint, (radius * 1.5,) * 3, Tissue.BONE, weight=0.5))
         solids.append(tube(points(start, joint), (muscle, muscle * 0.75), Tissue.FLESH, weight=uniform(0.5, 1.0)))
         muscle *= 0.75
@@ -56,7 +64,7 @@ def noise_picture(rng: np.random.Generator, rows: int, columns: int) -> Plane:
     picture += np.linspace(0, slope[0], rows, dtype=np.float32)[:, None]
     picture += np.linspace(0, slope[1], columns, dtype=np.float32)[None, :]
     low, high = np.percentile(picture, [1, 99])
-    return np.clip((picture - low) / (high - low + 1e-6), 0, 1).astype(np.float32)
+    return np.asarray(np.clip((picture - low) / (high - low + 1e-6), 0, 1), dtype=np.float32)
 
 
 def text_picture(rng: np.random.Generator, rows: int, columns: int) -> Plane:

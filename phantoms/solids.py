@@ -101,6 +101,4 @@ def ellipsoid(
     """An ellipsoid turned by `turn` radians within the sagittal plane."""
     cos, sin = np.cos(turn), np.sin(turn)
     axes = np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]]) * np.asarray(semi_axes)[:, None]
-    return Ellipsoid(
-        centre=np.asarray(centre, dtype=np.float64), axes=axes, tissue=tissue, weight=weight, softness=softness
-    )
+    return Ellipsoid(centre=np.asarray(centre, dtype=np.float64), axes=axes, tissue=tissue, weight=weight, softness=softness)

@@ -32,7 +32,7 @@ class Spine:
         return self.edges[-FIRST : -FIRST + COUNTED]
 
     def y(self, x: float | FloatArray) -> FloatArray:
-        return np.interp(x, self.edges[:, 0], self.edges[:, 1])
+        return np.asarray(np.interp(x, self.edges[:, 0], self.edges[:, 1]))
 
 
 def draw_spine(rng: np.random.Generator) -> Spine:
@@ -155,8 +155,8 @@ def ribs(spine: Spine, chest: FloatArray, depth: float, rng: np.random.Generator
             )
             if number < 7 and cartilage > 0.03:
                 end = line[-1]
-                bend = end + [0.2, 0.5, -0.3 * end[2]]
-                sternal = points(end, bend, [end[0] - 0.5, end[1] + depth * 0.15 + 0.4, 0.15 * side])
+                bend = end + np.array([0.2, 0.5, -0.3 * end[2]])
+                sternal = points(end, bend, (end[0] - 0.5, end[1] + depth * 0.15 + 0.4, 0.15 * side))
                 solids.append(tube(sternal, 0.11, Tissue.BONE, weight=cartilage))
     return solids
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +14,10 @@ from phantoms.spine import Spine
 Plane = npt.NDArray[np.float32]
 
 
-def rounded(distance: Plane, width: float) -> Plane:
+def rounded(distance: npt.NDArray[Any], width: float) -> Plane:
     """0 outside (distance < 0), 1 deeper than `width`, with the profile of a circle between."""
     q = 1 - np.clip(distance * np.float32(1 / width), 0, 1)
-    return np.sqrt(np.maximum(1 - q * q, 0))
+    return np.asarray(np.sqrt(np.maximum(1 - q * q, 0)), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +49,12 @@ class Trunk:
         bottom = sternum_y + np.float32(self.belly) + np.float32(self.belly_slope) * np.maximum(x - 7, 0)
         bottom = bottom - np.float32(self.throat_slope) * np.minimum(x, 0)
         depth = np.float32(self.thickness) * rounded(y - top, self.edge[0]) * rounded(bottom - y, self.edge[1])
-        return depth * np.clip(1 + np.float32(self.taper) * (x - 3), 0.5, 1.6)
+        return np.asarray(depth * np.clip(1 + np.float32(self.taper) * (x - 3), 0.5, 1.6), dtype=np.float32)
 
     def from_below(self, z: Plane, x: Plane, chest: FloatArray, depth: float) -> Plane:
         half = np.interp(x, chest[:, 0], chest[:, 1]).astype(np.float32) + np.float32(0.3 + 0.25 * self.belly)
-        return np.float32(depth + 0.6 * self.back + self.belly) * rounded(half - np.abs(z), 1.6)
+        thickness = np.float32(depth + 0.6 * self.back + self.belly)
+        return np.asarray(thickness * rounded(half - np.abs(z), 1.6), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,7 @@ class Lung:
         end -= np.float32(self.dome * 0.6) * np.sin(np.float32(np.pi) * share ** np.float32(self.dome_power))
         start = np.float32(self.cranial) + (y - spine_y) * np.float32(self.cranial_slope)
         narrow = np.float32(self.narrowing) * np.clip((np.float32(4) - x) * np.float32(1 / 7), 0, 1)
-        return (
+        thickness = (
             np.float32(self.thickness)
             * (1 - narrow)
             * rounded(end - x, self.edges[0])
@@ -86,17 +88,19 @@ class Lung:
             * rounded(sternum_y - np.float32(0.25) - y, self.edges[2])
             * rounded(x - start, self.edges[3])
         )
+        return np.asarray(thickness, dtype=np.float32)
 
     def from_below(self, z: Plane, x: Plane, chest: FloatArray, depth: float) -> Plane:
         half = np.interp(x, chest[:, 0], chest[:, 1]).astype(np.float32) - np.float32(0.25)
         cap = np.clip(np.abs(z) / np.maximum(half, np.float32(0.3)), 0, 1)
         end = np.float32(self.diaphragm_ventral) + cap**2 * np.float32(self.diaphragm_dorsal - self.diaphragm_ventral)
-        return (
+        thickness = (
             np.float32(0.8 * depth)
             * rounded(end - x, 1.2)
             * rounded(half - np.abs(z), 1.0)
             * rounded(x - np.float32(self.cranial), 2.5)
         )
+        return np.asarray(thickness, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +42,7 @@ class Truth:
     view: str
     is_measurable: bool
     spacing_mm: float
-    head_left: bool = True
+    orientation: tuple[str, str] = ("CD", "V")  # what lies to the right of and below the picture, PS3.3 C.7.6.1.1.1
     vhs: float | None = None
     long_axis: FloatArray | None = None
     short_axis: FloatArray | None = None
@@ -64,13 +64,11 @@ class Phantom:
     heart: npt.NDArray[np.bool_] | None = field(default=None, repr=False)
 
 
-def render(
-    seed: int, *, view: str, rows: int, columns: int, crop: CropName | None = None, variety: float = 1.0
-) -> Phantom:
+def render(seed: int, *, view: str, rows: int, columns: int, crop: CropName | None = None, variety: float = 1.0) -> Phantom:
     """The phantom of a seed. One seed is one body, whatever the view; variety: see `draw_exposure`."""
     if view not in VIEWS:
         raise ValueError(f"unknown view {view!r}: one of {', '.join(VIEWS)}")
-    rng = np.random.default_rng([seed, 2, VIEWS.index(cast(ViewName, view)), 0 if crop is None else 1 + len(crop)])
+    rng = np.random.default_rng([seed, 2, VIEWS.index(view), 0 if crop is None else 1 + len(crop)])
     if view == "noise":
         return Phantom(pixels=noise_picture(rng, rows, columns), truth=_nothing(view))
     if view == "text":
@@ -84,7 +82,7 @@ def render(
         phantom = Phantom(pixels=pixels, truth=replace(_nothing(view), spacing_mm=spacing_mm))
     else:
         body = draw_body(seed)
-        phantom = _body_film(body, view, rng, (small_rows, small_columns), exposure, border, crop)
+        phantom = _body_film(body, view, rng, (small_rows, small_columns), exposure, border, crop, variety)
     if (small_rows, small_columns) != (rows, columns):
         phantom = _enlarged(phantom, rng, rows, columns)
     pixels = add_border(phantom.pixels, border)
@@ -104,22 +102,23 @@ def _body_film(
     exposure: Exposure,
     border: Border,
     crop: CropName | None,
+    variety: float,
 ) -> Phantom:
     from_side = view != "ventrodorsal"
     if from_side:
-        frame, head_left = _frame_lateral(body, rng, size, border, crop, mirrored=view == "lateral-left")
+        frame, orientation = _frame_lateral(body, rng, size, border, crop, mirrored=view == "lateral-left")
     else:
-        frame, head_left = _frame_ventrodorsal(body, rng, size), True
+        frame, orientation = _frame_ventrodorsal(rng, size, lying_share=0.2 if variety == 1.0 else 0.0)
     thickness = project(body, frame, from_side=from_side)
     spacing_mm = body.unit_mm / frame.pixels_per_unit
     pixels = develop(thickness, unit_mm=body.unit_mm, exposure=exposure, rng=rng)
     if not from_side:
-        return Phantom(pixels=pixels, truth=replace(_nothing(view), spacing_mm=spacing_mm))
+        return Phantom(pixels=pixels, truth=replace(_nothing(view), spacing_mm=spacing_mm, orientation=orientation))
     truth = Truth(
         view=view,
         is_measurable=crop is None,
         spacing_mm=spacing_mm,
-        head_left=head_left,
+        orientation=orientation,
         vhs=body.heart.score if crop is None else None,
         long_axis=frame.to_pixels(body.heart.long_axis),
         short_axis=frame.to_pixels(body.heart.short_axis),
@@ -137,7 +136,7 @@ def _frame_lateral(
     crop: CropName | None,
     *,
     mirrored: bool,
-) -> tuple[Frame, bool]:
+) -> tuple[Frame, tuple[str, str]]:
     """A film that holds every landmark clear of its border or, cropped, lacks the one that is named."""
     rows, columns = size
     scale = min(rows / 256, columns / 320)
@@ -178,27 +177,29 @@ def _frame_lateral(
             missing = heart.long_axis[1] if crop == "apex" else spine.counted[0]
             fits = clearance(missing) < -MISSING_VERTEBRAE * per_unit and clearance(middle) > 0
         if fits:
-            return make_frame(rows, columns, view, matrix, offset), head_left
+            return make_frame(rows, columns, view, matrix, offset), ("CD" if head_left else "CR", "V")
     raise Unframeable(f"seed {body.seed}: no film with crop={crop}")
 
 
-def _frame_ventrodorsal(body: Body, rng: np.random.Generator, size: tuple[int, int]) -> Frame:
+def _frame_ventrodorsal(
+    rng: np.random.Generator, size: tuple[int, int], *, lying_share: float
+) -> tuple[Frame, tuple[str, str]]:
     rows, columns = size
     per_unit = min(rows, columns) / 256 * rng.uniform(12, 24)
     tilt = np.deg2rad(rng.uniform(-10, 10))
     matrix = per_unit * np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
-    if rng.random() < 0.2:  # lying on its side, as some consoles send it
+    orientation = ("LE", "CD")
+    if rng.random() < lying_share:  # on its side, as some consoles send it
         matrix = np.array([[0.0, 1.0], [-1.0, 0.0]]) @ matrix
+        orientation = ("CD", "RT")
     roll = rng.uniform(-0.1, 0.1)
     view = np.array([[0.0, roll, 1.0], [1.0, 0.0, 0.0]])
     centre = np.array([roll * 3, rng.uniform(2.5, 5)])
     at = np.array([columns * rng.uniform(0.42, 0.58), rows * rng.uniform(0.42, 0.58)])
-    return make_frame(rows, columns, view, matrix, at - matrix @ centre)
+    return make_frame(rows, columns, view, matrix, at - matrix @ centre), orientation
 
 
-def _limb(
-    rng: np.random.Generator, rows: int, columns: int, exposure: Exposure
-) -> tuple[npt.NDArray[np.float32], float]:
+def _limb(rng: np.random.Generator, rows: int, columns: int, exposure: Exposure) -> tuple[npt.NDArray[np.float32], float]:
     per_unit = min(rows, columns) / 256 * rng.uniform(14, 30)
     matrix = per_unit * np.eye(2)
     at = np.array([columns, rows]) * rng.uniform(0.35, 0.65, 2)

@@ -1,0 +1,209 @@
+"""A phantom as a DICOM object: Digital X-Ray Image Storage - For Presentation, with the attributes of an animal.
+
+Everything follows from the seed: names that say PHANTOM, dates, UIDs, bit depth and window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+
+from domain.codes import REGIONS, SPECIES, VIEWS
+from domain.identity import Identity
+from domain.types import Code, Region, Species, View
+from phantoms.views import Phantom
+
+IMPLEMENTATION_UID = Identity().uid("phantoms", "implementation")
+
+# Breeds by size, CID 7480 and 7486.
+SMALL, LARGE = 14.0, 20.0  # millimetres a vertebra
+BREEDS = {
+    "small": (
+        Code(value="39348004", scheme="SCT", meaning="Maltese dog"),
+        Code(value="132619000", scheme="SCT", meaning="Mixed breed dog"),
+    ),
+    "medium": (Code(value="132619000", scheme="SCT", meaning="Mixed breed dog"),),
+    "large": (
+        Code(value="62137007", scheme="SCT", meaning="Labrador retriever dog breed"),
+        Code(value="132619000", scheme="SCT", meaning="Mixed breed dog"),
+    ),
+}
+
+# How each view is named: coded view, and a description as a technician would choose it.
+NAMES = {
+    "lateral-right": (View.RIGHT_LATERAL, "THORAX RIGHT LATERAL"),
+    "lateral-left": (View.LEFT_LATERAL, "THORAX LEFT LATERAL"),
+    "ventrodorsal": (View.VENTRODORSAL, "THORAX VD"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Animal:
+    """Who a study is of: nobody. unit_mm: length of a thoracic vertebra."""
+
+    seed: int
+    unit_mm: float
+
+    @property
+    def _rng(self) -> np.random.Generator:
+        return np.random.default_rng([self.seed, 7])
+
+    @property
+    def breed(self) -> Code:
+        size = "small" if self.unit_mm < SMALL else "large" if self.unit_mm > LARGE else "medium"
+        breeds = BREEDS[size]
+        return breeds[int(self._rng.integers(len(breeds)))]
+
+    @property
+    def sex(self) -> str:
+        return "F" if self.seed % 2 else "M"
+
+    @property
+    def neutered(self) -> str:
+        return "UNALTERED" if self.seed % 3 == 0 else "ALTERED"
+
+    @property
+    def study_date(self) -> date:
+        return date(2024, 1, 1) + timedelta(days=self.seed % 365)
+
+    @property
+    def birth_date(self) -> date:
+        return self.study_date - timedelta(days=int(self._rng.integers(200, 5000)))
+
+
+def write_dx(phantom: Phantom, *, animal: Animal, number: int, path: Path) -> None:
+    """One image of the study of this animal; number: from 1, within its series."""
+    data_set = dx_data_set(phantom, animal=animal, number=number)
+    data_set.save_as(path, enforce_file_format=True)
+
+
+def dx_data_set(phantom: Phantom, *, animal: Animal, number: int) -> FileDataset:
+    identity = Identity()
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
+    image = identity.uid("phantom", animal.seed, "image", phantom.truth.view, _content(phantom))
+    meta.MediaStorageSOPInstanceUID = UID(image)
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
+    meta.ImplementationVersionName = "PHANTOM"
+    data_set = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    data_set.SpecificCharacterSet = "ISO_IR 192"
+    data_set.SOPClassUID = meta.MediaStorageSOPClassUID
+    data_set.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    data_set.StudyInstanceUID = identity.uid("phantom", animal.seed, "study")
+    data_set.SeriesInstanceUID = identity.uid("phantom", animal.seed, "series")
+    _describe_patient(data_set, animal)
+    _describe_study(data_set, animal, number)
+    _describe_view(data_set, phantom)
+    _describe_detector(data_set, phantom)
+    _store_pixels(data_set, phantom, bits=12 + 2 * (animal.seed % 2))
+    return data_set
+
+
+def _content(phantom: Phantom) -> str:
+    """Another size is another image."""
+    return "x".join(str(n) for n in phantom.pixels.shape)
+
+
+def _describe_patient(data_set: Dataset, animal: Animal) -> None:
+    data_set.PatientName = f"Phantom^Dog {animal.seed:06d}"
+    data_set.PatientID = f"PHANTOM-{animal.seed:06d}"
+    data_set.PatientBirthDate = animal.birth_date.strftime("%Y%m%d")
+    data_set.PatientSex = animal.sex
+    data_set.PatientSexNeutered = animal.neutered
+    data_set.PatientSpeciesDescription = "Canine"
+    data_set.PatientSpeciesCodeSequence = [coded(SPECIES[Species.DOG])]
+    data_set.PatientBreedDescription = animal.breed.meaning
+    data_set.PatientBreedCodeSequence = [coded(animal.breed)]
+    data_set.BreedRegistrationSequence = []
+    data_set.ResponsiblePerson = "Phantom^Owner"
+    data_set.ResponsiblePersonRole = "OWNER"
+    data_set.ResponsibleOrganization = "Houndsfield phantoms"
+
+
+def _describe_study(data_set: Dataset, animal: Animal, number: int) -> None:
+    day = animal.study_date.strftime("%Y%m%d")
+    time = f"10{number % 60:02d}00"
+    data_set.StudyDate = data_set.SeriesDate = data_set.AcquisitionDate = data_set.ContentDate = day
+    data_set.StudyTime = "100000"
+    data_set.SeriesTime = data_set.AcquisitionTime = data_set.ContentTime = time
+    data_set.AccessionNumber = f"P{animal.seed:08d}"
+    data_set.ReferringPhysicianName = "Phantom^Vet"
+    data_set.StudyID = f"{animal.seed % 10**8}"
+    data_set.StudyDescription = "PHANTOM THORAX"
+    data_set.Modality = "DX"
+    data_set.PresentationIntentType = "FOR PRESENTATION"
+    data_set.SeriesNumber = 1
+    data_set.InstanceNumber = number
+    data_set.Manufacturer = "Houndsfield"
+    data_set.ManufacturerModelName = "Phantom"
+    data_set.DeviceSerialNumber = "0"
+    data_set.SoftwareVersions = "1"
+    data_set.InstitutionName = "Houndsfield phantom clinic"
+    data_set.BurnedInAnnotation = "NO"
+    data_set.ImageType = ["DERIVED", "PRIMARY"]
+    data_set.DerivationDescription = "Synthetic radiograph: rays through an invented body. No animal was exposed."
+    data_set.AcquisitionContextSequence = []
+
+
+def _describe_view(data_set: Dataset, phantom: Phantom) -> None:
+    truth = phantom.truth
+    data_set.AnatomicalOrientationType = "QUADRUPED"
+    data_set.PatientOrientation = list(truth.orientation)
+    data_set.ImageLaterality = "U"
+    if truth.view not in NAMES:
+        data_set.SeriesDescription = f"PHANTOM {truth.view.upper()}"
+        data_set.BodyPartExamined = "EXTREMITY" if truth.view == "limb" else "PHANTOM"
+        data_set.AnatomicRegionSequence = []
+        data_set.ViewCodeSequence = []
+        return
+    view, description = NAMES[truth.view]
+    data_set.SeriesDescription = "PHANTOM THORAX"
+    data_set.ProtocolName = description
+    data_set.BodyPartExamined = "CHEST"
+    data_set.AnatomicRegionSequence = [coded(REGIONS[Region.THORAX])]
+    item = coded(VIEWS[view])
+    item.ViewModifierCodeSequence = []
+    data_set.ViewCodeSequence = [item]
+
+
+def _describe_detector(data_set: Dataset, phantom: Phantom) -> None:
+    spacing = f"{phantom.truth.spacing_mm:.6f}"
+    data_set.DetectorType = "DIRECT"
+    data_set.DetectorID = "PHANTOM"
+    data_set.ImagerPixelSpacing = [spacing, spacing]
+    data_set.PixelSpacing = [spacing, spacing]  # a parallel beam magnifies nothing
+    data_set.PixelSpacingCalibrationType = "GEOMETRY"
+    data_set.PixelSpacingCalibrationDescription = "parallel beam"
+    data_set.PositionerType = "NONE"
+
+
+def _store_pixels(data_set: Dataset, phantom: Phantom, *, bits: int) -> None:
+    """Stored so that the window, and nothing else, gives the phantom's grey values back: PS3.3 C.11.2.1.2.1."""
+    low, high = 2**bits // 16, 2**bits - 2**bits // 8
+    stored = np.round(low + phantom.pixels * np.float32(high - low)).astype("<u2")
+    data_set.SamplesPerPixel = 1
+    data_set.PhotometricInterpretation = "MONOCHROME2"
+    data_set.Rows, data_set.Columns = phantom.pixels.shape
+    data_set.BitsAllocated, data_set.BitsStored, data_set.HighBit = 16, bits, bits - 1
+    data_set.PixelRepresentation = 0
+    data_set.PixelIntensityRelationship = "LOG"
+    data_set.PixelIntensityRelationshipSign = -1
+    data_set.RescaleIntercept, data_set.RescaleSlope, data_set.RescaleType = "0", "1", "US"
+    data_set.PresentationLUTShape = "IDENTITY"
+    data_set.LossyImageCompression = "00"
+    data_set.WindowCenter = f"{(low + high) / 2 + 0.5:g}"
+    data_set.WindowWidth = f"{high - low + 1:g}"
+    data_set.VOILUTFunction = "LINEAR"
+    data_set.PixelData = stored.tobytes()
+
+
+def coded(code: Code) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme, code.meaning
+    return item

@@ -1,0 +1,70 @@
+"""Studies of phantoms on disk: DX files and, beside them, what is true of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from phantoms.anatomy import draw_body
+from phantoms.dx import Animal, write_dx
+from phantoms.solids import FloatArray
+from phantoms.views import Truth, Unframeable, render
+
+TRUTH_FILE = "truth.json"
+STUDY_VARIETY = 0.35  # exposures of an ordinary working day; training meets every mishap
+
+
+def make_study(
+    seed: int,
+    *,
+    directory: Path,
+    rows: int = 1200,
+    columns: int = 1500,
+    views: Sequence[str] = ("lateral-right", "lateral-left", "ventrodorsal"),
+) -> list[Path]:
+    """Write the study of a seed into `directory`: one DX file a view, and `truth.json`. The same seed, the same bytes."""
+    directory.mkdir(parents=True, exist_ok=True)
+    animal = Animal(seed=seed, unit_mm=draw_body(seed).unit_mm)
+    paths: list[Path] = []
+    images: list[dict[str, Any]] = []
+    for number, view in enumerate(views, start=1):
+        height, width = (columns, rows) if view == "ventrodorsal" else (rows, columns)  # a VD film stands upright
+        phantom = render(seed, view=view, rows=height, columns=width, variety=STUDY_VARIETY)
+        path = directory / f"{number:02d}-{view}.dcm"
+        write_dx(phantom, animal=animal, number=number, path=path)
+        paths.append(path)
+        images.append({"file": path.name, **truth_as_json(phantom.truth)})
+    content = {"seed": seed, "synthetic": True, "images": images}
+    (directory / TRUTH_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return paths
+
+
+def make_studies(count: int, *, seed: int, directory: Path, rows: int = 1200, columns: int = 1500) -> list[Path]:
+    """Studies of the seeds from `seed` on, each in its own `study-NNNNNN`."""
+    return [
+        path
+        for one in range(seed, seed + count)
+        for path in make_study(one, directory=directory / f"study-{one:06d}", rows=rows, columns=columns)
+    ]
+
+
+def truth_as_json(truth: Truth) -> dict[str, Any]:
+    """Points are [column, row] from the outer corner of the first pixel."""
+
+    def rounded(points: FloatArray | None) -> list[list[float]] | None:
+        return None if points is None else [[round(float(c), 3), round(float(r), 3)] for c, r in points]
+
+    return {
+        "view": truth.view,
+        "measurable": truth.is_measurable,
+        "spacing_mm": round(truth.spacing_mm, 6),
+        "vhs": None if truth.vhs is None else round(truth.vhs, 3),
+        "long_axis": rounded(truth.long_axis),
+        "short_axis": rounded(truth.short_axis),
+        "vertebral_edges": rounded(truth.vertebral_edges),
+    }
+
+
+__all__ = ["Unframeable", "make_studies", "make_study", "truth_as_json"]
