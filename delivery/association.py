@@ -187,9 +187,20 @@ def associate(peer: Peer, contexts: Sequence[PresentationContext], *, timeout_se
         sockets.append(connection)
         _limit(connection, timeout_seconds)
 
+    def on_sent(_event: evt.Event) -> None:
+        # DCMTK and Orthanc write a response in two pieces and hold back the second until the first is acknowledged, which
+        # Linux delays by 40 ms; the kernel forgets this option with each segment sent.
+        for connection in sockets:
+            with suppress(OSError):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
     started = time.monotonic()
     association = entity.associate(
-        address, peer.port, list(contexts), ae_title=peer.ae_title, evt_handlers=[(evt.EVT_CONN_OPEN, on_open)]
+        address,
+        peer.port,
+        list(contexts),
+        ae_title=peer.ae_title,
+        evt_handlers=[(evt.EVT_CONN_OPEN, on_open), (evt.EVT_PDU_SENT, on_sent)],
     )
     if not association.is_established:
         _cut(association, sockets)

@@ -45,10 +45,7 @@ def identify(path: Path) -> Part10:
     with path.open("rb") as file:
         start = file.read(_PREAMBLE_BYTES + len(_PREFIX))
     try:
-        if start[_PREAMBLE_BYTES:] == _PREFIX:
-            found = _with_meta(path)
-        else:
-            found = _bare(path)
+        found = _with_meta(path) if start[_PREAMBLE_BYTES:] == _PREFIX else _bare(path)
     except (OSError, DataSetUnusable):
         raise
     except Exception as error:  # pydicom raises many kinds for broken files
