@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from domain.codes import LONG_AXIS, SHORT_AXIS, VHS
-from domain.types import Code, FindingOutcome, Outcome, Reason, Region, Species, View
+from domain.types import Code, FindingOutcome, Outcome, Reason, Region, Source, SpacingSource, Species, View
 
 
 class Language(StrEnum):
@@ -17,6 +17,32 @@ CONCEPTS: dict[str, Phrase] = {
     VHS.value: ("Vertebral heart score", "척추심장지수"),
     LONG_AXIS.value: ("Long axis", "장축"),
     SHORT_AXIS.value: ("Short axis", "단축"),
+}
+
+SHORT_CONCEPTS: dict[str, Phrase] = {
+    VHS.value: ("VHS", "VHS"),
+    LONG_AXIS.value: ("L", "L"),
+    SHORT_AXIS.value: ("S", "S"),
+}
+
+UNITS: dict[str, Phrase] = {  # by UCUM code
+    "{vertebrae}": ("v", "v"),
+    "mm": ("mm", "mm"),
+    "%": ("%", "%"),
+}
+
+SOURCES: dict[Source, Phrase] = {
+    Source.HEADER: ("from the header", "헤더 정보"),
+    Source.ASSUMED: ("assumed", "가정"),
+    Source.USER: ("entered by a person", "사용자 입력"),
+    Source.PIXELS: ("seen in the image", "영상에서 판단"),
+    Source.UNKNOWN: ("unknown", "알 수 없음"),
+}
+
+SPACING_SOURCES: dict[SpacingSource, Phrase] = {
+    SpacingSource.CALIBRATED: ("calibrated", "보정됨"),
+    SpacingSource.DETECTOR: ("at the detector, larger than in the animal", "검출기 기준, 실제보다 큼"),
+    SpacingSource.UNKNOWN: ("scale unknown", "축척 불명"),
 }
 
 OUTCOMES: dict[Outcome, Phrase] = {
@@ -78,6 +104,16 @@ PHRASES: dict[str, Phrase] = {
     "images": ("Images", "영상"),
     "model": ("Model", "모델"),
     "species": ("Species", "종"),
+    "view": ("View", "촬영상"),
+    "region": ("Region", "부위"),
+    "unknown": ("unknown", "알 수 없음"),
+    "image_of": ("Image {number} of {total}", "영상 {number}/{total}"),
+    "not_assessable": ("NOT ASSESSABLE", "평가 불가"),
+    "not_seen": ("not seen", "보이지 않음"),
+    "weights": ("weights", "가중치"),
+    "no_image": ("The image cannot be shown.", "영상을 표시할 수 없습니다."),
+    "incomplete": ("{count} of {total} images could not be analysed", "영상 {total}개 중 {count}개를 분석하지 못함"),
+    "results": ("AI results", "AI 결과"),
     "nothing_concluded": (
         "This is not a normal finding: nothing was assessed.",
         "정상이라는 뜻이 아닙니다: 평가된 항목이 없습니다.",
@@ -131,6 +167,21 @@ def phrase(name: str, language: Language) -> str:
 def concept(code: Code, language: Language) -> str:
     """The vet's term for a concept; its English meaning where there is none."""
     return _pick(CONCEPTS.get(code.value, (code.meaning, code.meaning)), language)
+
+
+def short_concept(code: Code, language: Language) -> str:
+    """The abbreviation that fits beside a number or a line; the term where there is none."""
+    known = SHORT_CONCEPTS.get(code.value)
+    return _pick(known, language) if known else concept(code, language)
+
+
+def unit(code: Code, language: Language) -> str:
+    """What is printed after a number; the UCUM code where no term is known."""
+    return _pick(UNITS.get(code.value, (code.value, code.value)), language)
+
+
+def source(value: Source | SpacingSource, language: Language) -> str:
+    return _pick(SPACING_SOURCES[value] if isinstance(value, SpacingSource) else SOURCES[value], language)
 
 
 def outcome(value: Outcome | FindingOutcome, language: Language) -> str:

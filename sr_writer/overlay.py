@@ -1,0 +1,70 @@
+"""An image's overlay as a Secondary Capture (PS3.3 A.8.1): what every viewer and every PACS can show.
+
+JPEG baseline, for it is small and universal; a lossless codec would take ten times as long for a picture that nobody
+measures on.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
+
+from domain.terms import Language
+from domain.types import Evidence
+from sr_writer import objects
+from sr_writer.drawing import draw_overlay
+from sr_writer.header import Header
+
+SOP_CLASS_UID = SecondaryCaptureImageStorage
+TRANSFER_SYNTAX_UID = JPEGBaseline8Bit
+QUALITY = 90
+
+
+def fill(
+    ds: Dataset, evidence: Evidence, *, header: Header, pixels: npt.NDArray[np.float32] | None, language: Language
+) -> None:
+    """Add the modules of a Secondary Capture to a result: SC equipment, general image, image pixel."""
+    ref = evidence.answer.ref
+    ds.Modality = "OT"
+    ds.ConversionType = "WSD"
+    ds.SecondaryCaptureDeviceManufacturer = objects.MANUFACTURER
+    ds.SecondaryCaptureDeviceManufacturerModelName = objects.MODEL_NAME
+    ds.DateOfSecondaryCapture, ds.TimeOfSecondaryCapture = ds.ContentDate, ds.ContentTime
+    ds.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
+    ds.PatientOrientation = header.attributes.get("PatientOrientation") or ""
+    for keyword in ("AnatomicalOrientationType", "BodyPartExamined"):
+        if keyword in header.attributes:
+            setattr(ds, keyword, header.text(keyword))
+    if "BodyPartExamined" not in ds:
+        ds.Laterality = ""  # type 2C: an unpaired body part would excuse it
+    ds.BurnedInAnnotation = "YES"
+    ds.DerivationDescription = "AI results drawn on the image and beside it; not for measuring"
+    source = Dataset()
+    source.ReferencedSOPClassUID = ref.sop_class_uid
+    source.ReferencedSOPInstanceUID = ref.sop_instance_uid
+    ds.SourceImageSequence = [source]
+    _pixels(ds, draw_overlay(evidence, pixels=pixels, language=language, pixel_aspect=header.pixel_aspect))
+
+
+def _pixels(ds: Dataset, picture: Image.Image) -> None:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+    stream = buffer.getvalue()
+    ds.SamplesPerPixel = 3
+    ds.PhotometricInterpretation = "YBR_FULL_422"  # CP-1653: also where the stream does not subsample
+    ds.PlanarConfiguration = 0
+    ds.Rows, ds.Columns = picture.height, picture.width
+    ds.BitsAllocated = ds.BitsStored = 8
+    ds.HighBit = 7
+    ds.PixelRepresentation = 0
+    ds.LossyImageCompression = "01"
+    ds.LossyImageCompressionRatio = f"{3 * picture.width * picture.height / len(stream):.2f}"
+    ds.LossyImageCompressionMethod = "ISO_10918_1"
+    ds.PixelData = encapsulate([stream])
+    ds["PixelData"].is_undefined_length = True

@@ -1,0 +1,98 @@
+"""Smooth strokes on a radiograph: each is drawn enlarged into a mask of its own size and pasted with a dark rim, so that
+it shows on bone and on air alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw
+
+from domain.types import Point
+from sr_writer.typeset import Colour, font
+
+ENLARGED = 3
+RIM = (0, 0, 0)
+
+
+def polyline(picture: Image.Image, points: Sequence[Point], *, colour: Colour, width: float, dash: float = 0.0) -> None:
+    """Points are (column, row) of the picture; dash is the length of a dash, 0 for a solid line."""
+    pieces = _dashes(points, dash) if dash else [list(points)]
+    for rim, ink in ((width * 0.6, RIM), (0.0, colour)):
+        _paste(
+            picture, [p for piece in pieces for p in piece], width + 2 * rim, ink, lambda d, s, w: _lines(d, pieces, s, w)
+        )
+
+
+def disc(picture: Image.Image, centre: Point, radius: float, *, colour: Colour) -> None:
+    for extra, ink in ((radius * 0.4, RIM), (0.0, colour)):
+        reach = radius + extra
+        _paste(picture, [centre], 2 * reach, ink, lambda d, s, w: _disc(d, s(centre), w / 2))
+
+
+def diamond(picture: Image.Image, centre: Point, radius: float, *, colour: Colour) -> None:
+    for extra, ink in ((radius * 0.5, RIM), (0.0, colour)):
+        _paste(picture, [centre], 2 * (radius + extra), ink, lambda d, s, w: _diamond(d, s(centre), w / 2))
+
+
+def label(picture: Image.Image, text: str, centre: Point, *, colour: Colour, size_px: int, bold_font: str) -> None:
+    """Centred on the point, pushed inside the picture, with a dark rim."""
+    face = font(bold_font, size_px)
+    rim = max(2, round(size_px * 0.12))
+    draw = ImageDraw.Draw(picture)
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=face, stroke_width=rim)
+    column = min(max(centre[0] - (left + right) / 2, -left), picture.width - right)
+    row = min(max(centre[1] - (top + bottom) / 2, -top), picture.height - bottom)
+    draw.text((column, row), text, font=face, fill=colour, stroke_width=rim, stroke_fill=RIM)
+
+
+def along(start: Point, end: Point) -> Point:
+    """Unit vector from start to end; (1, 0) where they coincide."""
+    length = math.hypot(end[0] - start[0], end[1] - start[1])
+    return ((end[0] - start[0]) / length, (end[1] - start[1]) / length) if length else (1.0, 0.0)
+
+
+def moved(point: Point, direction: Point, distance: float) -> Point:
+    return point[0] + direction[0] * distance, point[1] + direction[1] * distance
+
+
+def _dashes(points: Sequence[Point], dash: float) -> list[list[Point]]:
+    pieces = []
+    for start, end in zip(points, points[1:], strict=False):
+        length = math.hypot(end[0] - start[0], end[1] - start[1])
+        count = max(1, round(length / dash)) | 1  # odd: a dash at both ends
+        step = length / count
+        direction = along(start, end)
+        pieces += [[moved(start, direction, n * step), moved(start, direction, (n + 1) * step)] for n in range(0, count, 2)]
+    return pieces
+
+
+def _paste(picture, points, width, ink, paint) -> None:  # type: ignore[no-untyped-def]
+    margin = width + 2
+    left = max(0, math.floor(min(p[0] for p in points) - margin))
+    top = max(0, math.floor(min(p[1] for p in points) - margin))
+    right = min(picture.width, math.ceil(max(p[0] for p in points) + margin))
+    bottom = min(picture.height, math.ceil(max(p[1] for p in points) + margin))
+    if right <= left or bottom <= top:
+        return  # outside the picture
+    mask = Image.new("L", ((right - left) * ENLARGED, (bottom - top) * ENLARGED))
+
+    def place(point: Point) -> Point:
+        return (point[0] - left) * ENLARGED, (point[1] - top) * ENLARGED
+
+    paint(ImageDraw.Draw(mask), place, width * ENLARGED)
+    picture.paste(ink, (left, top, right, bottom), mask.reduce(ENLARGED))
+
+
+def _lines(draw, pieces, place, width) -> None:  # type: ignore[no-untyped-def]
+    for piece in pieces:
+        draw.line([place(point) for point in piece], fill=255, width=round(width), joint="curve")
+
+
+def _disc(draw, centre, radius) -> None:  # type: ignore[no-untyped-def]
+    draw.ellipse([centre[0] - radius, centre[1] - radius, centre[0] + radius, centre[1] + radius], fill=255)
+
+
+def _diamond(draw, centre, radius) -> None:  # type: ignore[no-untyped-def]
+    x, y = centre
+    draw.polygon([(x, y - radius), (x + radius, y), (x, y + radius), (x - radius, y)], fill=255)

@@ -1,0 +1,108 @@
+"""Text on pictures: the bundled Korean font, lines broken to a width, blocks that shrink until they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import ImageDraw, ImageFont
+
+FONTS = Path(__file__).parent / "fonts"
+REGULAR = "NanumGothic.ttf"
+BOLD = "NanumGothicBold.ttf"
+LEAST_SCALE = 0.4
+
+Colour = tuple[int, int, int]
+
+
+@lru_cache(maxsize=64)
+def font(name: str, size_px: int) -> ImageFont.FreeTypeFont:
+    """BASIC layout: Raqm is not in every Pillow, and the same text must give the same pixels."""
+    return ImageFont.truetype(str(FONTS / name), size_px, layout_engine=ImageFont.Layout.BASIC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A paragraph: size_px and gaps at scale 1; indent leaves room for what `mark` draws beside its first line.
+
+    mark: called with the draw, the box (left, top, right, bottom) of that room, and the scale.
+    """
+
+    text: str
+    size_px: int
+    colour: Colour
+    bold: bool = False
+    gap_before_px: int = 8
+    indent_px: int = 0
+    mark: Callable[[ImageDraw.ImageDraw, tuple[float, float, float, float], float], None] | None = None
+
+
+def wrap(text: str, face: ImageFont.FreeTypeFont, width_px: float) -> list[str]:
+    """Broken at blanks, and inside a word that is wider than the line."""
+    lines: list[str] = []
+    for paragraph in text.split("\n"):
+        line = ""
+        for word in paragraph.split(" "):
+            candidate = f"{line} {word}" if line else word
+            if face.getlength(candidate) <= width_px:
+                line = candidate
+                continue
+            if line:
+                lines.append(line)
+            line = word
+            while face.getlength(line) > width_px and len(line) > 1:
+                fitting = next((n for n in range(len(line) - 1, 0, -1) if face.getlength(line[:n]) <= width_px), 1)
+                lines.append(line[:fitting])
+                line = line[fitting:]
+        lines.append(line)
+    return lines
+
+
+def fit(text: str, name: str, *, width_px: float, height_px: float) -> ImageFont.FreeTypeFont:
+    """The largest size at which one line of text lies within the box."""
+    size = max(8, int(height_px))
+    while size > 8 and font(name, size).getlength(text) > width_px:
+        size = max(8, min(size - 1, int(size * 0.96)))
+    return font(name, size)
+
+
+def stack(
+    draw: ImageDraw.ImageDraw, blocks: Sequence[Block], *, box: tuple[int, int, int, int], scale: float
+) -> tuple[float, int]:
+    """Draw blocks from the top of the box (left, top, right, bottom), smaller where they would leave it.
+
+    Returns the scale that was used and the row below the last line.
+    """
+    least = scale * LEAST_SCALE
+    while _height(blocks, box[2] - box[0], scale) > box[3] - box[1] and scale > least:
+        scale *= 0.95
+    left, top, right, _ = box
+    for block in blocks:
+        face = _face(block, scale)
+        top += round(block.gap_before_px * scale)
+        indent = round(block.indent_px * scale)
+        pitch = _pitch(block, scale)
+        if block.mark is not None:
+            block.mark(draw, (left, top, left + indent, top + pitch), scale)
+        for line in wrap(block.text, face, right - left - indent):
+            draw.text((left + indent, top), line, font=face, fill=block.colour)
+            top += pitch
+    return scale, top
+
+
+def _face(block: Block, scale: float) -> ImageFont.FreeTypeFont:
+    return font(BOLD if block.bold else REGULAR, max(8, round(block.size_px * scale)))
+
+
+def _pitch(block: Block, scale: float) -> int:
+    return round(block.size_px * scale * 1.3)
+
+
+def _height(blocks: Sequence[Block], width: int, scale: float) -> int:
+    return sum(
+        round(block.gap_before_px * scale)
+        + _pitch(block, scale) * len(wrap(block.text, _face(block, scale), width - round(block.indent_px * scale)))
+        for block in blocks
+    )

@@ -1,0 +1,212 @@
+"""What SR and overlay say in words, so that both say the same. Numbers are rounded here once, as they are shown.
+
+Nothing here may read as "normal" unless something was looked for, assessed, and not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domain import terms
+from domain.terms import Language
+from domain.types import (
+    Evidence,
+    Finding,
+    FindingOutcome,
+    Measurement,
+    ModelAnswer,
+    ModelIdentity,
+    Outcome,
+    Reason,
+    Region,
+    Report,
+    Source,
+    Species,
+    View,
+)
+
+DECIMALS = 1
+DEMONSTRATION = "demonstration"
+
+
+def shown(value: float) -> float:
+    """The number as every document prints and codes it."""
+    return round(float(value), DECIMALS) + 0.0  # + 0.0: no "-0.0"
+
+
+def number(measurement: Measurement, language: Language) -> str:
+    """ "10.8 v" """
+    return f"{shown(measurement.value):.{DECIMALS}f} {terms.unit(measurement.unit, language)}"
+
+
+def position(measurement: Measurement, language: Language) -> str:
+    """Where the shown number lies; empty without an interval."""
+    interval = measurement.interval
+    if interval is None:
+        return ""
+    value = shown(measurement.value)
+    where = "below" if value < interval.low else "above" if value > interval.high else "within"
+    return terms.phrase(where, language)
+
+
+def reference(measurement: Measurement, language: Language, *, source: bool = False) -> str:
+    """ "reference 8.5–10.5, dog", and whose; empty without an interval."""
+    interval = measurement.interval
+    if interval is None:
+        return ""
+    text = f"{terms.phrase('reference', language)} {interval.low:g}–{interval.high:g}, {interval.population}"
+    return f"{text}; {interval.source}" if source and interval.source else text
+
+
+def measured(measurement: Measurement, language: Language) -> str:
+    """One line: name, number, reference interval and where the number lies in it, or what its millimetres mean."""
+    text = f"{terms.concept(measurement.concept, language)} {number(measurement, language)}"
+    if measurement.interval is not None:
+        return f"{text} – {position(measurement, language)} ({reference(measurement, language)})"
+    if measurement.spacing_source is not None:
+        return f"{text} ({terms.source(measurement.spacing_source, language)})"
+    return text
+
+
+def brief(finding: Finding, language: Language) -> str:
+    """A few words a viewer prints beside the lines: "VHS 10.8"."""
+    name = terms.short_concept(finding.concept, language)
+    if is_measured(finding):
+        leading = finding.measurements[0]
+        return f"{terms.short_concept(leading.concept, language)} {shown(leading.value):.{DECIMALS}f}"
+    if finding.outcome is FindingOutcome.PRESENT and finding.probability is not None:
+        return f"{name} {finding.probability:.0%}"
+    return f"{name} {terms.outcome(finding.outcome, language)}"
+
+
+def answered(finding: Finding, language: Language) -> str:
+    """One finding in one line, its reason included where it could not be assessed."""
+    name = terms.concept(finding.concept, language)
+    if is_measured(finding):
+        return "; ".join(measured(measurement, language) for measurement in finding.measurements)
+    text = f"{name}: {terms.outcome(finding.outcome, language)}"
+    if finding.reason is not None:
+        text += f" – {terms.reason(finding.reason, language)}"
+    if finding.probability is not None:
+        text += f" ({finding.probability:.0%})"
+    return text
+
+
+def is_measured(finding: Finding) -> bool:
+    return finding.outcome in (FindingOutcome.PRESENT, FindingOutcome.UNCERTAIN) and bool(finding.measurements)
+
+
+def verdict(outcome: Outcome, findings: Sequence[Finding], language: Language) -> str:
+    """The one line that must be legible in a thumbnail."""
+    if outcome is not Outcome.ANALYSED:
+        return terms.outcome(outcome, language)
+    positive = [f for f in findings if f.outcome in (FindingOutcome.PRESENT, FindingOutcome.UNCERTAIN)]
+    if positive:
+        return " · ".join(dict.fromkeys(brief(finding, language) for finding in positive))
+    negative = [finding for finding in findings if finding.outcome is FindingOutcome.ABSENT]
+    if negative:
+        return " · ".join(dict.fromkeys(brief(finding, language) for finding in negative))
+    return terms.phrase("not_assessable", language)
+
+
+def is_silent(outcome: Outcome, findings: Sequence[Finding]) -> bool:
+    """Nothing was assessed: every document then says that this is not a normal finding."""
+    return outcome is not Outcome.ANALYSED or all(f.outcome is FindingOutcome.NOT_ASSESSABLE for f in findings)
+
+
+def unanswered(outcome: Outcome, reason: Reason | None, language: Language) -> str:
+    """ "NOT ANALYSED – no model for this region (limb)" """
+    text = terms.outcome(outcome, language)
+    return f"{text} – {terms.reason(reason, language)}" if reason is not None else text
+
+
+def fact(value: Species | View | Region | None, source: Source, language: Language) -> str:
+    """ "dog (assumed)" """
+    if value is None:
+        return terms.phrase("unknown", language)
+    return f"{terms.name(value, language)} ({terms.source(source, language)})"
+
+
+def taken(evidence: Evidence, language: Language) -> str:
+    """Region and view of an image with their sources."""
+    answer = evidence.answer
+    parts = []
+    if answer.region is not None:
+        parts.append(fact(answer.region, answer.region_source, language))
+    if answer.view is not None:
+        parts.append(fact(answer.view, answer.view_source, language))
+    return ", ".join(parts) or terms.phrase("unknown", language)
+
+
+def model(identity: ModelIdentity) -> str:
+    return f"{identity.name} {identity.version}"
+
+
+def status(identity: ModelIdentity, language: Language) -> str:
+    """What the model may be trusted for; "DEMONSTRATION" is the word to look for."""
+    known = identity.clinical_status == DEMONSTRATION
+    return terms.phrase(DEMONSTRATION, language) if known else identity.clinical_status
+
+
+def answer_of(report: Report, evidence: Evidence) -> ModelAnswer | None:
+    """What the report's model said of one image."""
+    if report.model is None:
+        return None
+    return next((answer for answer in evidence.answer.models if answer.model == report.model), None)
+
+
+def outcome_of(report: Report, evidence: Evidence) -> tuple[Outcome, Reason | None]:
+    """What became of one image in this report: the model's word where it has one, else the image's."""
+    answer = answer_of(report, evidence)
+    if answer is not None:
+        return answer.outcome, answer.reason
+    if report.model is not None and evidence.answer.outcome is Outcome.ANALYSED:  # by another model
+        return Outcome.DECLINED, evidence.answer.reason
+    return evidence.answer.outcome, evidence.answer.reason
+
+
+def failed_count(report: Report) -> int:
+    return sum(outcome_of(report, evidence)[0] is Outcome.FAILED for evidence in report.evidence)
+
+
+def image_number(position: int, report: Report, language: Language) -> str:
+    """ "Image 2 of 3", counted from 1"""
+    return terms.phrase("image_of", language).format(number=position, total=len(report.evidence))
+
+
+def image(position: int, evidence: Evidence, report: Report, language: Language) -> str:
+    """What an image is and what became of it; position counts from 1."""
+    outcome, reason = outcome_of(report, evidence)
+    what = unanswered(outcome, reason, language)
+    return f"{image_number(position, report, language)} ({taken(evidence, language)}): {what}"
+
+
+def looked_for(findings: Sequence[Finding], language: Language) -> str:
+    """Which questions were asked, whatever the answers were; empty when none was."""
+    names = dict.fromkeys(terms.concept(finding.concept, language) for finding in findings)
+    return f"{terms.phrase('looked_for', language)}: {', '.join(names)}" if names else ""
+
+
+def conclusion(report: Report, language: Language) -> list[str]:
+    """The report in a few lines, the most important first."""
+    lines = []
+    if report.outcome is Outcome.ANALYSED:
+        for finding in sorted(report.findings, key=lambda f: f.outcome is not FindingOutcome.PRESENT):
+            lines.append(f"{_where(finding, report, language)}{answered(finding, language)}.")
+        if not report.findings:
+            lines.append(f"{terms.phrase('not_assessable', language)}.")
+    else:
+        lines.append(f"{unanswered(report.outcome, report.reason, language)}.")
+    if is_silent(report.outcome, report.findings):
+        lines.append(terms.phrase("nothing_concluded", language))
+    if report.model is not None:
+        lines.append(f"{status(report.model, language)}.")
+    lines.append(f"{terms.phrase('not_a_diagnosis', language)}. {terms.phrase('unsigned', language)}.")
+    return lines
+
+
+def _where(finding: Finding, report: Report, language: Language) -> str:
+    uids = [evidence.answer.ref.sop_instance_uid for evidence in report.evidence]
+    if len(uids) < 2 or finding.sop_instance_uid not in uids:
+        return ""
+    return f"{image_number(uids.index(finding.sop_instance_uid) + 1, report, language)}: "

@@ -1,0 +1,195 @@
+"""From answers to files: one Structured Report per model, study and revision, one overlay per image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+from pydicom.uid import ComprehensiveSRStorage
+
+from domain import codes, terms
+from domain.identity import Identity
+from domain.terms import Language
+from domain.types import Document, DocumentKind, Evidence, Outcome, Report
+from sr_writer import objects, overlay, wording
+from sr_writer.charset import plain
+from sr_writer.header import Header, read_header
+from sr_writer.report import root
+
+SR_SERIES_NUMBER = 9001
+OVERLAY_SERIES_NUMBER = 9002
+
+
+def report_series_uid(report: Report, identity: Identity) -> str:
+    """All revisions of a model's report of a study lie in one series."""
+    lineage = identity.lineage(report.study_instance_uid, report.model.name if report.model else "")
+    return identity.uid(lineage, "series", DocumentKind.SR.value)
+
+
+def overlay_series_uid(study_instance_uid: str, identity: Identity) -> str:
+    """All overlays of a study lie in one series."""
+    return identity.uid(identity.lineage(study_instance_uid, "overlay"), "series", DocumentKind.SC.value)
+
+
+def write_report(
+    report: Report,
+    *,
+    identity: Identity,
+    language: Language,
+    directory: Path,
+    previous: Document | None = None,
+) -> Document:
+    """A Comprehensive SR in `directory`, named by its UID; the same report, headers and `previous` give the same bytes.
+
+    Report.analysed_at is every time in it, as wall clock: pass it in the clinic's time zone. ValueError for a report
+    without evidence; OSError when a source cannot be opened or the document cannot be written.
+    """
+    if not report.evidence:
+        raise ValueError("a report needs at least one image as evidence")
+    read = sorted(((read_header(item.path), item) for item in report.evidence), key=_order)
+    headers = [header for header, _ in read]
+    report = replace(report, evidence=tuple(item for _, item in read))
+    ds = objects.result(
+        headers[0],
+        sop_class_uid=ComprehensiveSRStorage,
+        study_instance_uid=report.study_instance_uid,
+        series_instance_uid=report_series_uid(report, identity),
+        series_number=SR_SERIES_NUMBER,
+        series_description=_series_description(report),
+        instance_number=report.revision,
+        made_at=report.analysed_at,
+    )
+    ds.Modality = "SR"
+    if report.model is not None:
+        ds.SoftwareVersions = [objects.WRITER_VERSION, report.model.version[:64]]
+    ds.ReferencedPerformedProcedureStepSequence = []
+    ds.PerformedProcedureCodeSequence = []
+    _flags(ds, report, language)
+    ds.CodingSchemeIdentificationSequence = [_private_scheme()]
+    ds.CurrentRequestedProcedureEvidenceSequence = [_study_of(report, headers, identity)]
+    if previous is not None:
+        ds.PredecessorDocumentsSequence = [_predecessor(previous)]
+    for element in root(report, headers, identity=identity, language=language):
+        ds[element.tag] = element
+    return objects.write(
+        ds,
+        kind=DocumentKind.SR,
+        header=headers[0],
+        inputs={"report": report, "language": language, "previous": previous},
+        identity=identity,
+        directory=directory,
+    )
+
+
+def write_overlay(
+    evidence: Evidence,
+    *,
+    pixels: npt.NDArray[np.float32] | None,
+    study_instance_uid: str,
+    identity: Identity,
+    language: Language,
+    directory: Path,
+    number: int,
+    made_at: datetime,
+) -> Document:
+    """A Secondary Capture of one image and what all models said of it, in `directory`, named by its UID.
+
+    pixels: (rows, columns) 0..1 as displayed, or None when the image could not be read: the panel then stands alone.
+    number: Instance Number within the study's overlay series, from 1. made_at: every time in it, as wall clock.
+    """
+    header = read_header(evidence.path)
+    ds = objects.result(
+        header,
+        sop_class_uid=overlay.SOP_CLASS_UID,
+        study_instance_uid=study_instance_uid,
+        series_instance_uid=overlay_series_uid(study_instance_uid, identity),
+        series_number=OVERLAY_SERIES_NUMBER,
+        series_description="AI overlay - not a diagnosis",
+        instance_number=number,
+        made_at=made_at,
+    )
+    overlay.fill(ds, evidence, header=header, pixels=pixels, language=language)
+    return objects.write(
+        ds,
+        kind=DocumentKind.SC,
+        header=header,
+        inputs={"evidence": evidence, "language": language, "number": number, "made_at": made_at},
+        identity=identity,
+        directory=directory,
+        transfer_syntax_uid=overlay.TRANSFER_SYNTAX_UID,
+    )
+
+
+def _order(read: tuple[Header, Evidence]) -> tuple[int, int, str]:
+    """As the console numbered them, so that "image 2 of 3" is what a viewer shows second."""
+    header, evidence = read
+    numbers = [header.text(keyword) for keyword in ("SeriesNumber", "InstanceNumber")]
+    series, instance = (int(text) if text else 0 for text in numbers)
+    return series, instance, evidence.answer.ref.sop_instance_uid
+
+
+def _series_description(report: Report) -> str:
+    """In the list of series, before anything is opened: which model, or that nothing was analysed."""
+    if report.model is None or report.outcome is not Outcome.ANALYSED:
+        return f"AI: {terms.outcome(report.outcome, Language.ENGLISH)}"[:64]
+    return f"AI report - not a diagnosis: {report.model.name}"[:64]
+
+
+def _flags(ds: Dataset, report: Report, language: Language) -> None:
+    failed = wording.failed_count(report)
+    ds.CompletionFlag = "COMPLETE"
+    if failed:
+        ds.CompletionFlag = "PARTIAL"
+        said = terms.phrase("incomplete", language).format(count=failed, total=len(report.evidence))
+        ds.CompletionFlagDescription = plain(said)[:64]
+    ds.VerificationFlag = "UNVERIFIED"
+    ds.PreliminaryFlag = "PRELIMINARY"
+
+
+def _private_scheme() -> Dataset:
+    item = Dataset()
+    item.CodingSchemeDesignator = codes.PRIVATE_SCHEME
+    item.CodingSchemeUID = codes.PRIVATE_SCHEME_UID
+    item.CodingSchemeName = codes.PRIVATE_SCHEME_NAME
+    item.CodingSchemeResponsibleOrganization = objects.MANUFACTURER
+    return item
+
+
+def _study_of(report: Report, headers: Sequence[Header], identity: Identity) -> Dataset:
+    """Every image of the report by series, declined and failed ones included (PS3.3 C.17.2)."""
+    by_series: dict[str, list[Dataset]] = {}
+    for header, evidence in zip(headers, report.evidence, strict=True):
+        ref = evidence.answer.ref
+        # a file without a readable Series Instance UID still is evidence: a stand-in that nothing else can have
+        series = header.text("SeriesInstanceUID") or identity.uid("unknown series of", ref.sop_instance_uid)
+        by_series.setdefault(series, []).append(_reference(ref.sop_class_uid, ref.sop_instance_uid))
+    return _study_item(report.study_instance_uid, by_series)
+
+
+def _predecessor(document: Document) -> Dataset:
+    reference = _reference(document.ref.sop_class_uid, document.ref.sop_instance_uid)
+    return _study_item(document.study_instance_uid, {document.series_instance_uid: [reference]})
+
+
+def _reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = sop_class_uid
+    item.ReferencedSOPInstanceUID = sop_instance_uid
+    return item
+
+
+def _study_item(study_instance_uid: str, by_series: dict[str, list[Dataset]]) -> Dataset:
+    item = Dataset()
+    item.StudyInstanceUID = study_instance_uid
+    item.ReferencedSeriesSequence = []
+    for series, references in by_series.items():
+        inner = Dataset()
+        inner.SeriesInstanceUID = series
+        inner.ReferencedSOPSequence = references
+        item.ReferencedSeriesSequence.append(inner)
+    return item
