@@ -25,14 +25,17 @@
     high_percent = 99.5                   #   the border around it is 0
 
     [outputs]                             # name → shape without the batch; checked against model.onnx
-    maps = [8, 64, 80]
+    points = [5, 2]
+    spine = [1, 64, 80]
+    phase = [2, 64, 80]
     view = [4]
 
     [[head]]
     kind = "vertebral-heart-score"        # the reader of the outputs: `inference.findings`
     concept = { value = "VHS", scheme = "99HNDSFLD", meaning = "Vertebral heart score" }
     [head.operating_points]               # the reader's thresholds by name: the fields of `inference.heart.Gates`
-    least_lateral_probability = 0.5
+    lateral_probability = 0.5
+    axis_ratio = [0.8, 1.8]
 
     [performance]
     sentence = "200 unseen phantoms: mean absolute error 0.30 vertebra, 97 % measured; not validated on animals."
@@ -60,7 +63,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from domain.errors import ModelInvalid
 from domain.identity import Identity
-from domain.types import ModelIdentity, Region, Species, View
+from domain.types import Code, ModelIdentity, Region, Species, View
+from inference.heart import Gates
 
 MANIFEST = "package.toml"
 WEIGHTS = "model.onnx"
@@ -108,11 +112,15 @@ class Concept(_Section):
     scheme: Text
     meaning: Text
 
+    @property
+    def code(self) -> Code:
+        return Code(value=self.value, scheme=self.scheme, meaning=self.meaning)
+
 
 class Head(_Section):
     kind: HeadKind
     concept: Concept
-    operating_points: dict[str, float] = {}
+    operating_points: Gates = Gates()
 
 
 class Figure(_Section):
@@ -175,7 +183,7 @@ class ModelPackage:
 
 
 def load_package(directory: Path) -> ModelPackage:
-    """ModelInvalid, one sentence: no manifest, a key of it that is wrong, a missing file, or weights that it does not name."""
+    """ModelInvalid, in one sentence: no manifest, a wrong key, a missing file, weights that it does not name."""
     manifest = read_manifest(directory)
     for name in (WEIGHTS, CARD):
         if not (directory / name).is_file():

@@ -1,0 +1,180 @@
+"""What a DICOM header says about an image, read tolerantly: a broken value counts as absent, and nothing here raises.
+
+No attribute that identifies an animal or an owner is read.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import pydicom.config
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code as DicomCode
+
+from domain.types import Patient, Region, Source, SpacingSource, Species, View
+from inference import vocabulary
+
+# pydicom's warnings about invalid values quote the values, which may be names; what is read here is checked here.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+
+SPACING_RANGE_MM = (0.005, 2.0)  # of any detector, from intraoral to fluoroscopy
+ASPECT_RANGE = (0.25, 4.0)
+
+
+def value(ds: Dataset, keyword: str) -> Any:
+    """The element's value, None when it is absent, empty or cannot be converted."""
+    try:
+        found = ds.get(keyword)
+    except Exception:  # noqa: BLE001  pydicom converts on access and raises whatever the broken value provokes
+        return None
+    return None if found is None or found == "" else found
+
+
+def values(ds: Dataset, keyword: str) -> list[Any]:
+    """A multi-valued element as a list; single values and absent elements too."""
+    found = value(ds, keyword)
+    if found is None:
+        return []
+    if isinstance(found, str | bytes | int | float) or not isinstance(found, Iterable):
+        return [found]
+    return list(found)
+
+
+def text(ds: Dataset, keyword: str) -> str:
+    return str(value(ds, keyword) or "").strip(" \0")
+
+
+def number(ds: Dataset, keyword: str) -> float | None:
+    """The first value as a finite number."""
+    found = numbers(ds, keyword)
+    return found[0] if found else None
+
+
+def numbers(ds: Dataset, keyword: str) -> list[float]:
+    """All values as finite numbers; empty when one of them is none."""
+    try:
+        found = [float(item) for item in values(ds, keyword)]
+    except (TypeError, ValueError):
+        return []
+    return found if all(math.isfinite(item) for item in found) else []
+
+
+def whole(ds: Dataset, keyword: str) -> int | None:
+    found = number(ds, keyword)
+    return int(found) if found is not None else None
+
+
+def items(ds: Dataset, keyword: str) -> list[Dataset]:
+    return [item for item in values(ds, keyword) if isinstance(item, Dataset)]
+
+
+def codes(ds: Dataset, keyword: str) -> list[DicomCode]:
+    found = [(text(item, "CodeValue"), text(item, "CodingSchemeDesignator")) for item in items(ds, keyword)]
+    return [DicomCode(value=code, scheme_designator=scheme, meaning="") for code, scheme in found if code and scheme]
+
+
+def spacing_of(ds: Dataset) -> tuple[tuple[float, float] | None, SpacingSource]:
+    """Millimetres between rows and between columns, and what they mean (PS3.3 10.7.1.3)."""
+    given, imager = _spacing(ds, "PixelSpacing"), _spacing(ds, "ImagerPixelSpacing")
+    magnification = number(ds, "EstimatedRadiographicMagnificationFactor")
+    if given is not None:
+        differs = imager is not None and any(abs(a - b) > 1e-4 * b for a, b in zip(given, imager, strict=True))
+        if text(ds, "PixelSpacingCalibrationType") or differs:
+            return given, SpacingSource.CALIBRATED
+        return given, SpacingSource.UNKNOWN if imager is None else SpacingSource.DETECTOR
+    if imager is None:
+        return None, SpacingSource.UNKNOWN
+    if magnification is not None and 1 < magnification <= 3:
+        return (imager[0] / magnification, imager[1] / magnification), SpacingSource.CALIBRATED
+    return imager, SpacingSource.DETECTOR
+
+
+def _spacing(ds: Dataset, keyword: str) -> tuple[float, float] | None:
+    found = numbers(ds, keyword)
+    low, high = SPACING_RANGE_MM
+    if len(found) != 2 or not all(low <= item <= high for item in found):
+        return None
+    return (found[0], found[1]) if ASPECT_RANGE[0] <= found[0] / found[1] <= ASPECT_RANGE[1] else None
+
+
+def pixel_aspect_of(ds: Dataset) -> float:
+    """Height over width of one pixel."""
+    spacing, _ = spacing_of(ds)
+    if spacing is not None:
+        return spacing[0] / spacing[1]
+    ratio = numbers(ds, "PixelAspectRatio")
+    if len(ratio) != 2 or ratio[0] <= 0 or ratio[1] <= 0:
+        return 1.0
+    aspect = ratio[0] / ratio[1]
+    return aspect if ASPECT_RANGE[0] <= aspect <= ASPECT_RANGE[1] else 1.0
+
+
+def region_of(ds: Dataset) -> Region | None:
+    """A code is more deliberate than the protocol's string."""
+    for code in codes(ds, "AnatomicRegionSequence"):
+        if code.scheme_designator in ("SCT", "SRT", "SNM3"):
+            found = vocabulary.region_of_code(code)
+            if found is not None:
+                return found
+    return vocabulary.region_of_text(text(ds, "BodyPartExamined"))
+
+
+def view_of(ds: Dataset, region: Region | None) -> View | None:
+    for code in codes(ds, "ViewCodeSequence"):
+        found = vocabulary.view_of_code(code, region)
+        if found is not None:
+            return found
+    return vocabulary.view_of_text(text(ds, "ViewPosition"), region) or _view_of_orientation(ds, region)
+
+
+def _view_of_orientation(ds: Dataset, region: Region | None) -> View | None:
+    """A trunk shown head to tail and spine to belly is seen from the side; ventrodorsal and dorsoventral look alike here."""
+    directions = [re.sub(r"[^A-Z]", "", str(item).upper()) for item in values(ds, "PatientOrientation")]
+    if len(directions) != 2 or region is Region.LIMB:
+        return None
+    along = {"CD", "CR", "LE", "RT", "H", "F"}
+    across = {"D", "V", "A", "P"}
+    first, second = directions
+    return View.LATERAL if (first in along and second in across) or (first in across and second in along) else None
+
+
+def laterality_of(ds: Dataset) -> str | None:
+    found = text(ds, "ImageLaterality") or text(ds, "Laterality")
+    return found.upper() if found.upper() in ("L", "R", "B", "U") else None
+
+
+def patient_of(ds: Dataset, assumed_species: Species | None) -> Patient:
+    """What a model may need to know of the animal; a species that the header does not name is the assumed one."""
+    species, source = species_of(ds), Source.HEADER
+    if species is None:
+        species, source = assumed_species, Source.ASSUMED if assumed_species is not None else Source.UNKNOWN
+    return Patient(
+        species=species,
+        species_source=source,
+        breed=text(ds, "PatientBreedDescription") or None,
+        sex=text(ds, "PatientSex") or None,
+        neutered={"ALTERED": True, "UNALTERED": False}.get(text(ds, "PatientSexNeutered").upper()),
+        age_years=_age_years(text(ds, "PatientAge")),
+    )
+
+
+def species_of(ds: Dataset) -> Species | None:
+    for code in codes(ds, "PatientSpeciesCodeSequence"):
+        found = vocabulary.species_of_code(code)
+        if found is not None:
+            return found
+    for item in items(ds, "PatientSpeciesCodeSequence"):
+        found = vocabulary.species_of_text(text(item, "CodeMeaning"))
+        if found is not None:
+            return found
+    return vocabulary.species_of_text(text(ds, "PatientSpeciesDescription"))
+
+
+def _age_years(given: str) -> float | None:
+    match = re.fullmatch(r"(\d{3})([DWMY])", given)
+    if match is None:
+        return None
+    return int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}[match[2]]
