@@ -1,0 +1,83 @@
+"""CONFORMANCE.md is a promise to administrators: its lists are those of the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydicom.uid import UID
+
+from delivery.status import StatusClass, classify
+from domain import codes
+from scp.admission import CALLED_AE_NOT_RECOGNISED, CALLING_AE_NOT_RECOGNISED, LOCAL_LIMIT_EXCEEDED
+from scp.contexts import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION_SOP_CLASS
+from scp.listener import DATA_SET_MISMATCH, OUT_OF_RESOURCES, SUCCESS
+from sr_writer import overlay
+
+TEXT = (Path(__file__).resolve().parents[2] / "CONFORMANCE.md").read_text(encoding="utf-8")
+
+
+def section(number: str) -> str:
+    """The text under a heading, without its subsections."""
+    found = re.search(rf"^#+ {re.escape(number)} .*?$(.*?)(?=^#|\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    assert found, f"CONFORMANCE.md has no section {number}"
+    return found[1]
+
+
+def rows(number: str) -> list[list[str]]:
+    """The cells of a section's table lines, headings and rulers left out."""
+    lines = [line.strip("|").split("|") for line in section(number).splitlines() if line.startswith("|")]
+    table = [[cell.strip() for cell in line] for line in lines]
+    rulers = {index for index, line in enumerate(table) if set(line[0]) == {"-"}}
+    return [line for index, line in enumerate(table) if index not in rulers and index + 1 not in rulers]
+
+
+def test_transfer_syntaxes() -> None:
+    assert sorted(row[1] for row in rows("2.1")) == sorted(TRANSFER_SYNTAXES)
+
+
+def test_sop_classes() -> None:
+    assert f"Verification, {VERIFICATION_SOP_CLASS}\n" in section("2.1")
+    assert f"knows: {len(STORAGE_SOP_CLASSES)}\n" in section("2.1")
+
+
+def test_rejections() -> None:
+    listed = {tuple(int(part) for part in row[0].split(",")) for row in rows("2.2")}
+    assert listed == {CALLING_AE_NOT_RECOGNISED, CALLED_AE_NOT_RECOGNISED, LOCAL_LIMIT_EXCEEDED}
+
+
+def test_answers_to_c_store() -> None:
+    assert {int(row[0], 16) for row in rows("2.3")} == {SUCCESS, OUT_OF_RESOURCES, DATA_SET_MISMATCH, 0xC000}
+
+
+def test_what_is_sent() -> None:
+    names = {row[2]: row[1] for row in rows("3") if len(row) > 2 and row[2]}
+    assert overlay.SOP_CLASS_UID in names
+    assert names == {uid: UID(uid).name for uid in names}
+
+
+def covered(listed: str) -> set[int]:
+    """`0x0001`, `0xA9xx` and `0x0117 to 0x0119` as the statuses they stand for."""
+    statuses = {int(status, 16) for status in re.findall(r"0x([0-9A-F]{4})\b", listed)}
+    for prefix, rest in re.findall(r"0x([0-9A-F]+)(x+)", listed):
+        first = int(prefix, 16) << 4 * len(rest)
+        statuses |= set(range(first, first + 16 ** len(rest)))
+    for low, high in re.findall(r"0x([0-9A-F]{4}) to 0x([0-9A-F]{4})", listed):
+        statuses |= set(range(int(low, 16), int(high, 16) + 1))
+    return statuses
+
+
+@pytest.mark.parametrize(
+    ("taken_as", "kinds"),
+    [("stored", {StatusClass.SUCCESS, StatusClass.WARNING}), ("refused for good", {StatusClass.PERMANENT})],
+)
+def test_what_a_status_is_taken_as(taken_as: str, kinds: set[StatusClass]) -> None:
+    (listed,) = [row[0] for row in rows("3") if row[1] == taken_as]
+    assert covered(listed) == {status for status in range(0x10000) if classify(status) in kinds}
+
+
+def test_private_codes() -> None:
+    assert [tuple(row) for row in rows("4.1")] == [(code.value, code.meaning) for code in codes.PRIVATE]
+    assert f"`{codes.PRIVATE_SCHEME}`" in section("4.1")
+    assert codes.PRIVATE_SCHEME_UID in section("4.1")
