@@ -3,6 +3,7 @@ that a study stays in one, and UTF-8 otherwise."""
 
 from __future__ import annotations
 
+import unicodedata
 import warnings
 from collections.abc import Iterator
 
@@ -25,7 +26,14 @@ PLAIN_SIGNS = str.maketrans({"–": "-", "—": "-", "×": "x", "≥": ">=", "�
 
 
 def plain(text: str) -> str:
-    return text.translate(PLAIN_SIGNS)
+    """The product's own text with signs that every set holds: "-" for a dash, "u" for "ü". Names are never changed."""
+    return "".join(_base(letter) for letter in text.translate(PLAIN_SIGNS))
+
+
+def _base(letter: str) -> str:
+    if not "\u00c0" <= letter <= "\u024f":
+        return letter
+    return unicodedata.normalize("NFD", letter)[0]
 
 
 def choose(declared: tuple[str, ...], document: Dataset) -> tuple[str, ...]:

@@ -6,8 +6,10 @@ short axis dashed with diamonds, and what was not analysed is hatched. No name o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +17,16 @@ from PIL import Image, ImageDraw
 
 from domain import codes, terms
 from domain.terms import Language
-from domain.types import Evidence, Finding, Measurement, ModelAnswer, Outcome, Point
+from domain.types import Evidence, Finding, FindingOutcome, Measurement, ModelAnswer, Outcome, Point
 from sr_writer import strokes, wording
-from sr_writer.typeset import BOLD, Block, Colour, fit, stack
+from sr_writer.typeset import BOLD, REGULAR, Block, Colour, Mark, fit, font, stack, wrap
 
 LONGEST_SIDE = 1600  # of the radiograph, in pixels
 LEAST_SIDE = 1000  # smaller ones are enlarged, or the lines would hide them
 LEAST_HEIGHT = 1000  # of the panel, so that its text has room beside a low, wide image
 PANEL_WIDTH = 560
 BANNER_HEIGHT = 170
+LARGEST_TEXT = 1.25  # of the sizes given here, where the panel has room
 
 GROUND: Colour = (16, 18, 22)
 BANNER: Colour = (30, 34, 41)
@@ -58,7 +61,7 @@ def draw_overlay(
     language: Language,
     pixel_aspect: float = 1.0,
 ) -> Image.Image:
-    """RGB. pixels: (rows, columns) 0..1 as displayed, None when there is nothing to show; pixel_aspect: height over width."""
+    """RGB. pixels: (rows, columns) 0..1 as displayed, None with nothing to show; pixel_aspect: height over width of one."""
     findings = [finding for answer in evidence.answer.models for finding in answer.findings]
     picture = _placeholder(language) if pixels is None else _radiograph(pixels, findings, pixel_aspect)
     height = max(picture.height, LEAST_HEIGHT)
@@ -83,7 +86,8 @@ def _radiograph(pixels: npt.NDArray[np.float32], findings: Sequence[Finding], pi
     picture = gray.convert("RGB")
     scale = _Scale(columns=size[0] / columns, rows=size[1] / rows, unit=max(size) / LONGEST_SIDE)
     for finding in findings:
-        _lines(picture, finding, scale)
+        if finding.outcome in (FindingOutcome.PRESENT, FindingOutcome.UNCERTAIN):
+            _lines(picture, finding, scale)
     return picture
 
 
@@ -100,14 +104,13 @@ def _placeholder(language: Language) -> Image.Image:
 
 
 def _lines(picture: Image.Image, finding: Finding, scale: _Scale) -> None:
-    heart = [p for m in finding.measurements if m.concept != codes.VHS for line in m.lines.values() for p in line]
-    _vertebrae(picture, finding, scale, away_from=heart)
+    axes = [measurement for measurement in finding.measurements if measurement.concept != codes.VHS]
+    points = [scale(point) for measurement in axes for line in measurement.lines.values() for point in line]
+    _vertebrae(picture, finding, scale, away_from=points)
     for shape in finding.regions:
-        points = [scale(p) for p in shape.points]
-        strokes.polyline(picture, points, colour=ORANGE, width=4 * scale.unit)
-    for measurement in finding.measurements:
-        if measurement.concept == codes.VHS:
-            continue  # its lines are the ruler
+        outline = [scale(point) for point in shape.points]
+        strokes.polyline(picture, outline, colour=ORANGE, width=4 * scale.unit)
+    for measurement in axes:
         for start, end in measurement.lines.values():
             _axis(picture, measurement, scale(start), scale(end), unit=scale.unit)
 
@@ -117,46 +120,60 @@ def _axis(picture: Image.Image, measurement: Measurement, start: Point, end: Poi
     colour = SKY if short else YELLOW
     strokes.polyline(picture, [start, end], colour=colour, width=5 * unit, dash=26 * unit if short else 0)
     direction = strokes.along(start, end)
-    across = (-direction[1], direction[0])
     for point in (start, end):
-        if short:
-            strokes.diamond(picture, point, 11 * unit, colour=colour)
-        else:
-            bar = [strokes.moved(point, across, -17 * unit), strokes.moved(point, across, 17 * unit)]
-            strokes.polyline(picture, bar, colour=colour, width=5 * unit)
+        _end_mark(picture, point, direction, short=short, unit=unit)
     name = terms.short_concept(measurement.concept, Language.ENGLISH)
-    beyond = strokes.moved(end, direction, 46 * unit)
-    strokes.label(picture, name, beyond, colour=colour, size_px=max(14, round(44 * unit)), bold_font=BOLD)
+    _label(picture, name, strokes.moved(end, direction, 46 * unit), colour=colour, size_px=44 * unit)
+
+
+def _end_mark(picture: Image.Image, point: Point, direction: Point, *, short: bool, unit: float) -> None:
+    if short:
+        strokes.diamond(picture, point, 11 * unit, colour=SKY)
+        return
+    across = (-direction[1], direction[0])
+    bar = [strokes.moved(point, across, -17 * unit), strokes.moved(point, across, 17 * unit)]
+    strokes.polyline(picture, bar, colour=YELLOW, width=5 * unit)
+
+
+def _label(picture: Image.Image, text: str, centre: Point, *, colour: Colour, size_px: float) -> None:
+    strokes.label(picture, text, centre, colour=colour, size_px=max(11, round(size_px)))
 
 
 def _vertebrae(picture: Image.Image, finding: Finding, scale: _Scale, *, away_from: Sequence[Point]) -> None:
-    """Ticks at the counted vertebrae's cranial edges, named on the side that is away from the heart."""
-    edges = [scale(point) for point in vertebral_edges(finding)]
+    """Ticks at the counted vertebrae's cranial edges, named on the side away from the heart; where the transposed axes
+    end, their marks and letters on the side of the heart."""
+    edges = [scale(point) for point in wording.vertebral_edges(finding)]
     if len(edges) < 2:
         return
     unit = scale.unit
-    middle = scale(tuple(np.mean(np.asarray(away_from), axis=0))) if len(away_from) else (0.0, float("inf"))
+    middle = _centre(away_from) if away_from else (0.0, float(picture.height * 2))
     strokes.polyline(picture, edges, colour=WHITE, width=2.5 * unit)
     for number, edge in enumerate(edges):
         before, after = edges[max(0, number - 1)], edges[min(len(edges) - 1, number + 1)]
         outward = _outward(before, after, middle)
         tick = [strokes.moved(edge, outward, -15 * unit), strokes.moved(edge, outward, 15 * unit)]
         strokes.polyline(picture, tick, colour=WHITE, width=3.5 * unit)
-        if number + 1 < len(edges):
-            following = edges[number + 1]
-            centre = ((edge[0] + following[0]) / 2, (edge[1] + following[1]) / 2)
-            place = strokes.moved(centre, _outward(edge, following, middle), 40 * unit)
-            size = max(11, round(26 * unit))
-            strokes.label(picture, vertebra(number), place, colour=WHITE, size_px=size, bold_font=BOLD)
+    for number, (edge, following) in enumerate(pairwise(edges)):
+        place = strokes.moved(_centre([edge, following]), _outward(edge, following, middle), 40 * unit)
+        _label(picture, vertebra(number), place, colour=WHITE, size_px=26 * unit)
+    for measurement in finding.measurements:
+        if measurement.concept == codes.VHS:
+            for name, (_, end) in measurement.lines.items():
+                _transposed(picture, name, scale(end), edges, middle, unit=unit)
 
 
-def vertebral_edges(finding: Finding) -> Sequence[Point]:
-    """The counted edges: a MULTIPOINT guide, or the corners of the longest POLYLINE guide; empty without any."""
-    for graphic_type in ("MULTIPOINT", "POLYLINE"):
-        shapes = [shape.points for shape in finding.guides if shape.graphic_type == graphic_type]
-        if shapes:
-            return max(shapes, key=len)
-    return ()
+def _transposed(picture: Image.Image, name: str, end: Point, edges: Sequence[Point], middle: Point, *, unit: float) -> None:
+    """Where an axis, laid on the spine from T4's cranial edge, ends."""
+    short = "short" in name
+    nearest = min(range(len(edges) - 1), key=lambda n: math.dist(_centre(edges[n : n + 2]), end))
+    before, after = edges[nearest], edges[nearest + 1]
+    _end_mark(picture, end, strokes.along(before, after), short=short, unit=unit)
+    place = strokes.moved(end, _outward(before, after, middle), -44 * unit)
+    _label(picture, "S" if short else "L", place, colour=SKY if short else YELLOW, size_px=36 * unit)
+
+
+def _centre(points: Sequence[Point]) -> Point:
+    return sum(p[0] for p in points) / len(points), sum(p[1] for p in points) / len(points)
 
 
 def vertebra(number: int) -> str:
@@ -181,20 +198,33 @@ def _banner(
     width: int,
     height: int,
 ) -> None:
-    """Across the whole picture, so that a thumbnail shows it."""
-    silent = wording.is_silent(evidence.answer.outcome, findings)
+    """Across the whole picture, so that a thumbnail shows it: the verdict, what it means, and that it is no diagnosis."""
+    answer = evidence.answer
+    silent = wording.is_silent(answer.outcome, findings)
+    signal = _signal(evidence, silent)
     draw.rectangle([0, 0, width, height], fill=BANNER)
-    band = round(height * 0.22) if silent else 0
+    band = round(height * 0.14) if silent else 0
     if silent:
-        _hatch(draw, (0, 0, width, band), VERMILLION if evidence.answer.outcome is Outcome.FAILED else ORANGE)
-        _hatch(draw, (0, height - band // 2, width, height), _signal(evidence, silent))
-    margin = round(height * 0.16)
-    right = fit(terms.phrase("not_a_diagnosis", language), BOLD, width_px=width * 0.36, height_px=(height - band) * 0.30)
-    text = wording.verdict(evidence.answer.outcome, findings, language)
-    face = fit(text, BOLD, width_px=width * 0.58 - margin, height_px=(height - 1.5 * band) * 0.82)
-    middle = (height + band / 2) / 2
-    draw.text((margin, middle), text, font=face, fill=_signal(evidence, silent), anchor="lm")
-    draw.text((width - margin, middle), terms.phrase("not_a_diagnosis", language), font=right, fill=WHITE, anchor="rm")
+        _hatch(draw, (0, 0, width, band), signal)
+        _hatch(draw, (0, height - band, width, height), signal)
+    margin, middle, room = round(height * 0.17), height / 2, height - 2 * band
+    verdict = wording.verdict(answer.outcome, findings, language)
+    large = fit(verdict, BOLD, width_px=width * 0.44, height_px=room * 0.84)
+    draw.text((margin, middle), verdict, font=large, fill=signal, anchor="lm")
+    legal = terms.phrase("not_a_diagnosis", language)
+    small = fit(legal, BOLD, width_px=width * 0.24, height_px=room * 0.36)
+    draw.text((width - margin, middle), legal, font=small, fill=WHITE, anchor="rm")
+    left = 2.4 * margin + large.getlength(verdict)
+    right = width - 2.4 * margin - small.getlength(legal)
+    detail = wording.detail(answer, language)
+    size = next(size for size in range(round(room * 0.27), 0, -1) if size < 12 or _rows(detail, size, right - left) <= 2)
+    face = font(REGULAR, size)
+    for number, line in enumerate(rows := wrap(detail, face, right - left)):
+        draw.text((left, middle + (number - (len(rows) - 1) / 2) * size * 1.3), line, font=face, fill=WHITE, anchor="lm")
+
+
+def _rows(text: str, size_px: int, width: float) -> int:
+    return len(wrap(text, font(REGULAR, size_px), width))
 
 
 def _signal(evidence: Evidence, silent: bool) -> Colour:
@@ -220,13 +250,9 @@ def _panel(
     margin = round(30 * scale)
     left, top, right, bottom = box
     draw.line([(left, top), (left, bottom)], fill=RULE, width=max(1, round(2 * scale)))
-    inner = (left + margin, top + round(16 * scale), right - margin, bottom - margin)
-    stack(
-        draw,
-        [*_results(evidence, language), *_basis(evidence, language), *_legal(evidence, language)],
-        box=inner,
-        scale=scale,
-    )
+    inner = (left + margin, top + round(14 * scale), right - margin, bottom - margin)
+    blocks = [*_results(evidence, language), *_basis(evidence, language)]
+    stack(draw, blocks, _legal(evidence, language), box=inner, scale=scale * LARGEST_TEXT)
 
 
 def _results(evidence: Evidence, language: Language) -> list[Block]:
@@ -261,28 +287,24 @@ def _of_model(spoken: ModelAnswer, language: Language) -> list[Block]:
 
 
 def _measured(measurement: Measurement, language: Language) -> list[Block]:
-    name = terms.concept(measurement.concept, language)
-    text = f"{name}  {wording.number(measurement, language)}"
-    blocks = [Block(text=text, size_px=32, colour=WHITE, bold=True, indent_px=64, mark=_swatch(measurement))]
-    detail = wording.position(measurement, language)
-    if detail:
-        blocks.append(Block(text=detail, size_px=28, colour=WHITE, indent_px=64, gap_before_px=0))
-        blocks.append(
-            Block(
-                text=wording.reference(measurement, language, source=True),
-                size_px=22,
-                colour=GREY,
-                indent_px=64,
-                gap_before_px=2,
-            )
-        )
+    indent = 72
+    name, number = terms.concept(measurement.concept, language), wording.number(measurement, language)
+    blocks = [
+        Block(text=name, size_px=25, colour=GREY, indent_px=indent, gap_before_px=14, mark=_swatch(measurement)),
+        Block(text=number, size_px=42, colour=WHITE, bold=True, indent_px=indent, gap_before_px=0),
+    ]
+    if measurement.interval is not None:
+        where = wording.position(measurement, language)
+        blocks.append(Block(text=where, size_px=27, colour=WHITE, bold=True, indent_px=indent, gap_before_px=0))
+        whose = wording.reference(measurement, language, source=True)
+        blocks.append(Block(text=whose, size_px=21, colour=GREY, indent_px=indent, gap_before_px=2))
     elif measurement.spacing_source is not None:
-        text = terms.source(measurement.spacing_source, language)
-        blocks.append(Block(text=text, size_px=22, colour=GREY, indent_px=64, gap_before_px=0))
+        meaning = terms.source(measurement.spacing_source, language)
+        blocks.append(Block(text=meaning, size_px=21, colour=GREY, indent_px=indent, gap_before_px=0))
     return blocks
 
 
-def _swatch(measurement: Measurement):  # type: ignore[no-untyped-def]
+def _swatch(measurement: Measurement) -> Mark:
     """The line as it is drawn in the image: solid with bars, dashed with diamonds, or the ruler."""
 
     def paint(draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], scale: float) -> None:

@@ -21,7 +21,6 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import data_element_generator, read_file_meta_info, read_preamble
-from pydicom.sequence import Sequence as ItemSequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import DA, DT, PN_DELIMS, TEXT_VR_DELIMS, TM, validate_value
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from domain.identity import Identity, digest
 from domain.types import Document, DocumentKind, InstanceRef
@@ -27,7 +27,7 @@ from sr_writer.header import PATIENT, STUDY, Header
 MANUFACTURER = "Houndsfield"
 MODEL_NAME = "HOUNDSFIELD"
 WRITER_VERSION = "1"  # counted up when the same answer is to be written differently
-IMPLEMENTATION_CLASS_UID = "2.25.305828488182831875890203105390285383139"
+IMPLEMENTATION_CLASS_UID = UID("2.25.305828488182831875890203105390285383139")
 IMPLEMENTATION_VERSION = "HOUNDSFIELD_1"
 TYPE_2 = (  # empty where the source is silent
     "PatientName",
@@ -106,7 +106,7 @@ def write(
     ds.file_meta = FileMetaDataset()
     ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
     ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-    ds.file_meta.TransferSyntaxUID = transfer_syntax_uid
+    ds.file_meta.TransferSyntaxUID = UID(transfer_syntax_uid)
     ds.file_meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
     ds.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION
     buffer = io.BytesIO()

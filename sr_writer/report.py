@@ -7,14 +7,15 @@ an animal as subject, report-level qualitative evaluations, text in a measuremen
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from highdicom.sr import (
     AlgorithmIdentification,
     CodeContentItem,
+    CodedConcept,
     ContainerContentItem,
+    ContentItem,
     ContentSequence,
     CoordinatesForMeasurement,
     DeviceObserverIdentifyingAttributes,
@@ -22,9 +23,12 @@ from highdicom.sr import (
     GraphicTypeValues,
     ImageContentItem,
     LanguageOfContentItemAndDescendants,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
     NumContentItem,
     ObservationContext,
     ObserverContext,
+    QualitativeEvaluation,
     RelationshipTypeValues,
     SourceImageForRegion,
     SubjectContext,
@@ -32,7 +36,6 @@ from highdicom.sr import (
     TrackingIdentifier,
 )
 from highdicom.sr import Measurement as MeasurementItem
-from highdicom.sr import MeasurementReport, MeasurementsAndQualitativeEvaluations, QualitativeEvaluation
 from highdicom.sr.templates import Template
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
@@ -81,7 +84,7 @@ def root(report: Report, headers: Sequence[Header], *, identity: Identity, langu
     context = ObservationContext(
         observer_device_context=_observer(report, identity), subject_context=_Animal(headers, report.evidence)
     )
-    spoken = LanguageOfContentItemAndDescendants(LANGUAGES[language])
+    spoken = LanguageOfContentItemAndDescendants(CodedConcept.from_code(LANGUAGES[language]))
     if groups:
         item = MeasurementReport(
             observation_context=context,
@@ -95,7 +98,7 @@ def root(report: Report, headers: Sequence[Header], *, identity: Identity, langu
     else:
         item = ContainerContentItem(name=IMAGING_REPORT, template_id="2000")
         item.ContentSequence = ContentSequence()
-        item.ContentSequence.extend(chain(spoken, context))
+        item.ContentSequence.extend([*spoken, *context])
         item.ContentSequence.append(CodeContentItem(codes.DCM.ProcedureReported, IMAGING_PROCEDURE, HAS_CONCEPT_MOD))
         item.ContentSequence.append(_container(FINDINGS, evaluations))
     return _separate(item)
@@ -185,12 +188,12 @@ def _positions(finding: Finding, language: Language) -> str:
 
 
 def _ruler(measurement: Measurement, finding: Finding) -> list[Sequence[Point]]:
-    """The polylines of a number: its own lines; the vertebral heart score's is the ruler along the counted vertebrae."""
-    if measurement.concept == terms_of.VHS:
-        rulers = [shape.points for shape in finding.guides if shape.graphic_type == "POLYLINE"]
-        if rulers:
-            return [max(rulers, key=len)]
-    return list(measurement.lines.values())
+    """The polylines of a number: its own lines; the vertebral heart score has one, the ruler along the counted vertebrae."""
+    lines: list[Sequence[Point]] = list(measurement.lines.values())
+    if measurement.concept != terms_of.VHS:
+        return lines
+    ruler = wording.vertebral_edges(finding)
+    return [ruler] if len(ruler) > 1 else lines[:1]
 
 
 def _polyline(points: Sequence[Point], image: SourceImageForRegion) -> CoordinatesForMeasurement:
@@ -229,7 +232,7 @@ def _observer(report: Report, identity: Identity) -> ObserverContext:
     )
 
 
-def _evaluations(report: Report, language: Language) -> Iterator[Dataset]:
+def _evaluations(report: Report, language: Language) -> Iterator[ContentItem]:
     """What is said of the whole report: its outcome, what was not measured, the conclusion, and what it rests on."""
     outcome = {
         Outcome.ANALYSED: terms_of.ANALYSED,
@@ -293,7 +296,7 @@ def _image_library(evidence: Sequence[Evidence], headers: Sequence[Header]) -> C
     return _container(codes.DCM.ImageLibrary, [group])
 
 
-def _container(name: DicomCode, items: Sequence[Dataset] | Iterator[Dataset]) -> ContainerContentItem:
+def _container(name: DicomCode, items: Iterable[ContentItem]) -> ContainerContentItem:
     container = ContainerContentItem(name, relationship_type=CONTAINS)
     container.ContentSequence = ContentSequence(list(items))
     return container

@@ -4,15 +4,19 @@ it shows on bone and on air alike."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from PIL import Image, ImageDraw
 
 from domain.types import Point
-from sr_writer.typeset import Colour, font
+from sr_writer.typeset import BOLD, Colour, font
 
 ENLARGED = 3
 RIM = (0, 0, 0)
+
+Place = Callable[[Point], Point]
+Paint = Callable[[ImageDraw.ImageDraw, Place, float], None]
 
 
 def polyline(picture: Image.Image, points: Sequence[Point], *, colour: Colour, width: float, dash: float = 0.0) -> None:
@@ -24,20 +28,14 @@ def polyline(picture: Image.Image, points: Sequence[Point], *, colour: Colour, w
         )
 
 
-def disc(picture: Image.Image, centre: Point, radius: float, *, colour: Colour) -> None:
-    for extra, ink in ((radius * 0.4, RIM), (0.0, colour)):
-        reach = radius + extra
-        _paste(picture, [centre], 2 * reach, ink, lambda d, s, w: _disc(d, s(centre), w / 2))
-
-
 def diamond(picture: Image.Image, centre: Point, radius: float, *, colour: Colour) -> None:
     for extra, ink in ((radius * 0.5, RIM), (0.0, colour)):
         _paste(picture, [centre], 2 * (radius + extra), ink, lambda d, s, w: _diamond(d, s(centre), w / 2))
 
 
-def label(picture: Image.Image, text: str, centre: Point, *, colour: Colour, size_px: int, bold_font: str) -> None:
+def label(picture: Image.Image, text: str, centre: Point, *, colour: Colour, size_px: int) -> None:
     """Centred on the point, pushed inside the picture, with a dark rim."""
-    face = font(bold_font, size_px)
+    face = font(BOLD, size_px)
     rim = max(2, round(size_px * 0.12))
     draw = ImageDraw.Draw(picture)
     left, top, right, bottom = draw.textbbox((0, 0), text, font=face, stroke_width=rim)
@@ -58,7 +56,7 @@ def moved(point: Point, direction: Point, distance: float) -> Point:
 
 def _dashes(points: Sequence[Point], dash: float) -> list[list[Point]]:
     pieces = []
-    for start, end in zip(points, points[1:], strict=False):
+    for start, end in pairwise(points):
         length = math.hypot(end[0] - start[0], end[1] - start[1])
         count = max(1, round(length / dash)) | 1  # odd: a dash at both ends
         step = length / count
@@ -67,7 +65,7 @@ def _dashes(points: Sequence[Point], dash: float) -> list[list[Point]]:
     return pieces
 
 
-def _paste(picture, points, width, ink, paint) -> None:  # type: ignore[no-untyped-def]
+def _paste(picture: Image.Image, points: Sequence[Point], width: float, ink: Colour, paint: Paint) -> None:
     margin = width + 2
     left = max(0, math.floor(min(p[0] for p in points) - margin))
     top = max(0, math.floor(min(p[1] for p in points) - margin))
@@ -84,15 +82,11 @@ def _paste(picture, points, width, ink, paint) -> None:  # type: ignore[no-untyp
     picture.paste(ink, (left, top, right, bottom), mask.reduce(ENLARGED))
 
 
-def _lines(draw, pieces, place, width) -> None:  # type: ignore[no-untyped-def]
+def _lines(draw: ImageDraw.ImageDraw, pieces: Sequence[Sequence[Point]], place: Place, width: float) -> None:
     for piece in pieces:
         draw.line([place(point) for point in piece], fill=255, width=round(width), joint="curve")
 
 
-def _disc(draw, centre, radius) -> None:  # type: ignore[no-untyped-def]
-    draw.ellipse([centre[0] - radius, centre[1] - radius, centre[0] + radius, centre[1] + radius], fill=255)
-
-
-def _diamond(draw, centre, radius) -> None:  # type: ignore[no-untyped-def]
+def _diamond(draw: ImageDraw.ImageDraw, centre: Point, radius: float) -> None:
     x, y = centre
     draw.polygon([(x, y - radius), (x + radius, y), (x, y + radius), (x - radius, y)], fill=255)

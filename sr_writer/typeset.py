@@ -15,6 +15,7 @@ BOLD = "NanumGothicBold.ttf"
 LEAST_SCALE = 0.4
 
 Colour = tuple[int, int, int]
+Mark = Callable[[ImageDraw.ImageDraw, tuple[float, float, float, float], float], None]
 
 
 @lru_cache(maxsize=64)
@@ -36,7 +37,7 @@ class Block:
     bold: bool = False
     gap_before_px: int = 8
     indent_px: int = 0
-    mark: Callable[[ImageDraw.ImageDraw, tuple[float, float, float, float], float], None] | None = None
+    mark: Mark | None = None
 
 
 def wrap(text: str, face: ImageFont.FreeTypeFont, width_px: float) -> list[str]:
@@ -69,16 +70,26 @@ def fit(text: str, name: str, *, width_px: float, height_px: float) -> ImageFont
 
 
 def stack(
-    draw: ImageDraw.ImageDraw, blocks: Sequence[Block], *, box: tuple[int, int, int, int], scale: float
-) -> tuple[float, int]:
-    """Draw blocks from the top of the box (left, top, right, bottom), smaller where they would leave it.
+    draw: ImageDraw.ImageDraw,
+    blocks: Sequence[Block],
+    footer: Sequence[Block],
+    *,
+    box: tuple[int, int, int, int],
+    scale: float,
+) -> None:
+    """Draw blocks from the top of the box (left, top, right, bottom) and the footer at its bottom.
 
-    Returns the scale that was used and the row below the last line.
+    All shrink together from `scale` until they lie within the box, down to LEAST_SCALE of it.
     """
+    left, top, right, bottom = box
     least = scale * LEAST_SCALE
-    while _height(blocks, box[2] - box[0], scale) > box[3] - box[1] and scale > least:
+    while _height([*blocks, *footer], right - left, scale) > bottom - top and scale > least:
         scale *= 0.95
-    left, top, right, _ = box
+    _column(draw, blocks, left, top, right, scale)
+    _column(draw, footer, left, bottom - _height(footer, right - left, scale), right, scale)
+
+
+def _column(draw: ImageDraw.ImageDraw, blocks: Sequence[Block], left: int, top: int, right: int, scale: float) -> None:
     for block in blocks:
         face = _face(block, scale)
         top += round(block.gap_before_px * scale)
@@ -89,7 +100,6 @@ def stack(
         for line in wrap(block.text, face, right - left - indent):
             draw.text((left + indent, top), line, font=face, fill=block.colour)
             top += pitch
-    return scale, top
 
 
 def _face(block: Block, scale: float) -> ImageFont.FreeTypeFont:

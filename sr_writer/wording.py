@@ -13,10 +13,12 @@ from domain.types import (
     Evidence,
     Finding,
     FindingOutcome,
+    ImageAnswer,
     Measurement,
     ModelAnswer,
     ModelIdentity,
     Outcome,
+    Point,
     Reason,
     Region,
     Report,
@@ -96,6 +98,12 @@ def is_measured(finding: Finding) -> bool:
     return finding.outcome in (FindingOutcome.PRESENT, FindingOutcome.UNCERTAIN) and bool(finding.measurements)
 
 
+def vertebral_edges(finding: Finding) -> Sequence[Point]:
+    """The counted vertebrae's cranial edges from T4 on: the guide with the most points; empty without any."""
+    guides = [shape.points for shape in finding.guides if shape.graphic_type in ("MULTIPOINT", "POLYLINE")]
+    return max(guides, key=len, default=())
+
+
 def verdict(outcome: Outcome, findings: Sequence[Finding], language: Language) -> str:
     """The one line that must be legible in a thumbnail."""
     if outcome is not Outcome.ANALYSED:
@@ -107,6 +115,19 @@ def verdict(outcome: Outcome, findings: Sequence[Finding], language: Language) -
     if negative:
         return " · ".join(dict.fromkeys(brief(finding, language) for finding in negative))
     return terms.phrase("not_assessable", language)
+
+
+def detail(answer: ImageAnswer, language: Language) -> str:
+    """What stands beside the verdict on an image: where its first number lies, or why there is none."""
+    if answer.outcome is not Outcome.ANALYSED:
+        return terms.reason(answer.reason, language) if answer.reason is not None else ""
+    findings = [finding for spoken in answer.models for finding in spoken.findings]
+    for finding in findings:
+        for measurement in finding.measurements if is_measured(finding) else ():
+            if measurement.interval is not None:
+                return f"{position(measurement, language)} ({measurement.interval.low:g}–{measurement.interval.high:g})"
+    reasons = [finding.reason for finding in findings if finding.reason is not None]
+    return terms.reason(reasons[0], language) if reasons else ""
 
 
 def is_silent(outcome: Outcome, findings: Sequence[Finding]) -> bool:
