@@ -23,7 +23,7 @@ RUNNING: sa.ColumnElement[str] = sa.literal_column("'running'")
 DEAD: sa.ColumnElement[str] = sa.literal_column("'dead'")
 
 LEASE_SECONDS = 30.0
-HEARTBEAT_SECONDS = 10.0
+REAP_SECONDS = 5.0  # between heartbeats, each of which also looks for expired leases
 
 
 class LeaseLost(HoundsfieldError):

@@ -1,0 +1,1 @@
+"""The commands, a module per group. The only room that knows all others."""

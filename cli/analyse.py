@@ -1,0 +1,156 @@
+"""`analyse`: files in; findings printed; documents in a folder. No network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.common import DEFAULT_FILE, ConfigOption, JsonOption, console, errors, print_json
+from config.settings import Settings, load
+from domain import terms
+from domain.terms import Language
+from domain.types import Code, Finding, Measurement, Outcome, Report, Species
+from inference.engine import Engine
+from inference.package import find_packages
+from node.offline import AnalysedStudy, Analysis, analyse_files
+
+
+def analyse(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="DICOM files and folders.", exists=True)],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the SR and the overlays.")] = None,
+    species: Annotated[Species, typer.Option("--species", help="Assumed where the header is silent.")] = Species.DOG,
+    language: Annotated[Language | None, typer.Option("--language", help="Of the documents.")] = None,
+    config: ConfigOption = DEFAULT_FILE,
+    json: JsonOption = False,
+) -> None:
+    """Read files as the node would, without network. A file without an answer is listed with its reason."""
+    settings = load(config) if config.exists() else Settings()
+    with errors.status("Loading models") as doing:
+        engine = Engine(find_packages(settings.models.dir), threads=os.cpu_count() or 1)
+        analysis = analyse_files(
+            paths,
+            engine,
+            language=language or settings.node.language,
+            directory=out,
+            assumed_species=species,
+            started=lambda path: doing.update(f"Reading {path.name}"),
+        )
+    if json:
+        print_json(_as_json(analysis))
+    else:
+        _print(analysis)
+
+
+def _as_json(analysis: Analysis) -> dict[str, Any]:
+    return {
+        "studies": [_study(study) for study in analysis.studies],
+        "rejected": [
+            {"path": str(item.path), "reason": terms.reason(item.reason, Language.ENGLISH)} for item in analysis.rejected
+        ],
+    }
+
+
+def _study(study: AnalysedStudy) -> dict[str, Any]:
+    return {
+        "study_instance_uid": study.study_instance_uid,
+        "outcome": study.outcome.value,
+        "reason": _reason(study),
+        "reports": [_report(report) for report in study.reports],
+        "images": [
+            {
+                "path": str(item.path),
+                "sop_instance_uid": item.answer.ref.sop_instance_uid,
+                "outcome": item.answer.outcome.value,
+                "reason": _reason(item.answer),
+                "view": item.answer.view.value if item.answer.view else None,
+                "view_source": item.answer.view_source.value,
+                "region": item.answer.region.value if item.answer.region else None,
+                "region_source": item.answer.region_source.value,
+                "species": item.answer.species.value if item.answer.species else None,
+                "species_source": item.answer.species_source.value,
+            }
+            for item in study.images
+        ],
+        "documents": [
+            {"kind": document.kind.value, "path": str(document.path), "sop_instance_uid": document.ref.sop_instance_uid}
+            for document in study.documents
+        ],
+    }
+
+
+def _report(report: Report) -> dict[str, Any]:
+    return {
+        "model": report.model.name if report.model else None,
+        "version": report.model.version if report.model else None,
+        "clinical_status": report.model.clinical_status if report.model else None,
+        "outcome": report.outcome.value,
+        "reason": _reason(report),
+        "findings": [_finding(finding) for finding in report.findings],
+        "measurements": [
+            _measurement(measurement, finding) for finding in report.findings for measurement in finding.measurements
+        ],
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "concept": _code(finding.concept),
+        "outcome": finding.outcome.value,
+        "reason": _reason(finding),
+        "probability": finding.probability,
+        "site": _code(finding.site),
+        "laterality": _code(finding.laterality),
+        "sop_instance_uid": finding.sop_instance_uid,
+        "regions": [
+            {"graphic_type": region.graphic_type, "points": [list(point) for point in region.points]}
+            for region in finding.regions
+        ],
+    }
+
+
+def _measurement(measurement: Measurement, finding: Finding) -> dict[str, Any]:
+    return {
+        "concept": _code(measurement.concept),
+        "value": measurement.value,
+        "unit": measurement.unit.value,
+        "spacing_source": measurement.spacing_source.value if measurement.spacing_source else None,
+        "sop_instance_uid": finding.sop_instance_uid,
+        "lines": {name: [list(start), list(end)] for name, (start, end) in measurement.lines.items()},
+    }
+
+
+def _code(code: Code | None) -> dict[str, str] | None:
+    return None if code is None else {"value": code.value, "scheme": code.scheme, "meaning": code.meaning}
+
+
+def _reason(of: Any) -> str | None:
+    return None if of.reason is None else terms.reason(of.reason, Language.ENGLISH)
+
+
+def _print(analysis: Analysis) -> None:
+    for study in analysis.studies:
+        names = {item.answer.ref.sop_instance_uid: item.path.name for item in study.images}
+        console.print(f"Study {study.study_instance_uid}: {study.outcome.value}", markup=False)
+        for item in study.images:
+            if item.answer.outcome is not Outcome.ANALYSED:
+                console.print(f"  {item.path.name}: {item.answer.outcome.value}: {_reason(item.answer)}", markup=False)
+        for report in study.reports:
+            for finding in report.findings:
+                console.print(f"  {names[finding.sop_instance_uid]}: {_words(finding)}", markup=False)
+            if report.model:
+                model = f"{report.model.name} {report.model.version} ({report.model.clinical_status})"
+                console.print(f"  {model}: {terms.phrase('not_a_diagnosis', Language.ENGLISH)}", markup=False)
+        for document in study.documents:
+            console.print(f"  {document.kind.value} {document.path}", markup=False)
+    for refused in analysis.rejected:
+        console.print(f"rejected {refused.path}: {terms.reason(refused.reason, Language.ENGLISH)}", markup=False)
+
+
+def _words(finding: Finding) -> str:
+    if not finding.measurements:
+        reason = f": {_reason(finding)}" if finding.reason else ""
+        return f"{finding.concept.meaning} {terms.outcome(finding.outcome, Language.ENGLISH)}{reason}"
+    return ", ".join(f"{item.concept.meaning} {item.value:.1f} {item.unit.meaning}" for item in finding.measurements)

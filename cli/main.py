@@ -1,0 +1,43 @@
+"""The `houndsfield` command. Exit status 0 only when what was asked happened; an error is one plain sentence on stderr."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from cli import analyse, demo, models, network, parts, phantom, settings, status, tasks
+from domain.errors import HoundsfieldError
+
+app = typer.Typer(
+    name="houndsfield",
+    help="A DICOM node that reads veterinary radiographs with AI and answers with reports and overlays.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+app.command("demo")(demo.demo)
+app.command("serve")(parts.serve)
+app.command("scp")(parts.scp)
+app.command("worker")(parts.worker)
+app.command("analyse")(analyse.analyse)
+app.command("send")(network.send)
+app.command("echo")(network.echo)
+app.command("status")(status.status)
+app.add_typer(settings.app, name="config")
+app.add_typer(tasks.app, name="tasks")
+app.add_typer(models.app, name="models")
+app.add_typer(phantom.app, name="phantom")
+
+
+def run() -> None:
+    """Entry point: turns the product's own errors into a sentence and an exit status."""
+    try:
+        app()
+    except HoundsfieldError as error:
+        print(f"houndsfield: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

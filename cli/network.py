@@ -1,0 +1,128 @@
+"""`send` and `echo`: the node as a peer of others."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from cli.common import DEFAULT_FILE, ConfigOption, JsonOption, console, errors, print_json, print_table, settings_from
+from delivery.echo import capabilities
+from delivery.echo import echo as c_echo
+from delivery.send import Skipped, send_files
+from delivery.store import StoreResult, StoreState
+from domain.errors import HoundsfieldError, NotFound, SettingsInvalid
+from domain.types import Peer
+
+_ADDRESS = re.compile(r"(?P<ae>[^@]{1,16})@(?P<host>[^@:]+|\[[^\]]+\]):(?P<port>\d{1,5})")
+
+
+def peer_from(address: str, *, calling_ae: str) -> Peer:
+    """`AE@HOST:PORT`"""
+    match = _ADDRESS.fullmatch(address)
+    if match is None or not 1 <= int(match["port"]) <= 65535:
+        raise SettingsInvalid([f"--to: {address!r} is not AE@HOST:PORT, such as PACS@192.0.2.10:104"])
+    return Peer(ae_title=match["ae"], host=match["host"].strip("[]"), port=int(match["port"]), calling_ae=calling_ae)
+
+
+def send(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files and folders.", exists=True)],
+    to: Annotated[str, typer.Option("--to", metavar="AE@HOST:PORT", help="Who is called.")],
+    calling_ae: Annotated[str, typer.Option("--from", metavar="AE", help="AE title to call with.")] = "HOUNDSFIELD",
+    timeout_seconds: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds without an answer.")] = 30.0,
+    json: JsonOption = False,
+) -> None:
+    """Behave like a modality: C-STORE of files as they are."""
+    peer = peer_from(to, calling_ae=calling_ae)
+    with Progress(console=errors, transient=True) as progress:
+        bar = progress.add_task("Sending", total=None)
+
+        def heard(what: StoreResult | Skipped) -> None:
+            progress.update(bar, advance=1, description=f"Sending {what.path.name}")
+
+        sent = send_files(paths, peer, timeout_seconds=timeout_seconds, progress=heard)
+    stored = [result for result in sent.results if result.state is StoreState.STORED]
+    if json:
+        print_json(
+            {
+                "objects": [
+                    {
+                        "path": str(result.path),
+                        "sop_instance_uid": result.sop_instance_uid,
+                        "state": result.state.value,
+                        "status": result.status,
+                        "reason": result.reason,
+                    }
+                    for result in sent.results
+                ],
+                "skipped": [{"path": str(item.path), "reason": item.reason} for item in sent.skipped],
+            }
+        )
+    else:
+        for item in sent.skipped:
+            console.print(f"skipped {item.path}: {item.reason}", markup=False)
+        for result in sent.results:
+            if result.reason:
+                console.print(f"{result.state.value} {result.path.name}: {result.reason}", markup=False)
+        console.print(f"{len(stored)} of {len(sent.results)} objects stored by {to}.", markup=False)
+    if not sent.results or len(stored) < len(sent.results):
+        raise typer.Exit(1)
+
+
+def echo(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[DESTINATION…]", help="Default: all of them.")] = None,
+    config: ConfigOption = DEFAULT_FILE,
+    json: JsonOption = False,
+) -> None:
+    """C-ECHO destinations, and say which SOP classes and transfer syntaxes each accepts."""
+    settings = settings_from(config)
+    known = {to.name: to for to in settings.destination}
+    for name in names or []:
+        if name not in known:
+            raise NotFound(f"no [[destination]] is called {name!r}; known: {', '.join(known) or 'none'}")
+    report = []
+    for name in names or list(known):
+        to = known[name]
+        peer = to.peer(settings.node.ae_title)
+        entry: dict[str, object] = {"name": name, "answers": False, "error": None, "accepts": []}
+        try:
+            c_echo(peer, timeout_seconds=to.timeout_seconds)
+            entry["answers"] = True
+            entry["accepts"] = [
+                {
+                    "sop_class_uid": service.sop_class_uid,
+                    "name": service.name,
+                    "transfer_syntaxes": [{"uid": syntax.uid, "name": syntax.name} for syntax in service.transfer_syntaxes],
+                }
+                for service in capabilities(peer, timeout_seconds=to.timeout_seconds)
+            ]
+        except HoundsfieldError as error:
+            entry["error"] = str(error)
+        report.append(entry)
+    if json:
+        print_json(report)
+    else:
+        _print(report)
+    if not report or any(entry["error"] for entry in report):
+        raise typer.Exit(1)
+
+
+def _print(report: list[dict[str, object]]) -> None:
+    if not report:
+        console.print("No [[destination]] is configured.")
+    for entry in report:
+        said = "answers" if entry["answers"] else f"DOES NOT ANSWER: {entry['error']}"
+        console.print(f"{entry['name']}: {said}", markup=False)
+        services = entry["accepts"]
+        if isinstance(services, list) and services:
+            print_table(
+                ("SOP class", "accepted transfer syntaxes"),
+                [
+                    (item["name"], ", ".join(syntax["name"] for syntax in item["transfer_syntaxes"]) or "NOT ACCEPTED")
+                    for item in services
+                ],
+                none="",
+            )

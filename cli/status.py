@@ -1,0 +1,142 @@
+"""`status`: is the node well? Exit status 0 only if the listener answers a C-ECHO and a worker's heartbeat is fresh."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import typer
+
+from cli.common import DEFAULT_FILE, ConfigOption, JsonOption, console, moment, print_json, print_table, settings_from
+from config.settings import Settings
+from delivery.echo import echo
+from domain.errors import HoundsfieldError
+from domain.types import Peer
+from inference.package import find_packages
+from ledger import peers
+from ledger import status as ledger_status
+from ledger.store import Ledger
+
+FRESH_SECONDS = 30.0
+ECHO_SECONDS = 5.0
+
+
+def status(config: ConfigOption = DEFAULT_FILE, json: JsonOption = False) -> None:
+    """Queues, studies in work, destinations, unknown senders, disk and models."""
+    settings = settings_from(config)
+    report = _collect(settings)
+    if json:
+        print_json(report)
+    else:
+        _print(report)
+    if not report["ok"]:
+        raise typer.Exit(1)
+
+
+def _collect(settings: Settings) -> dict[str, Any]:
+    listener = _listener(settings)
+    names = [to.name for to in settings.destination]
+    with Ledger(settings.node.data_dir).transaction() as tx:
+        workers = {part: age for part, age in peers.heartbeats(tx).items() if part.startswith("worker@")}
+        destinations = peers.destinations(tx, names)
+        refused = peers.refused_callers(tx)
+        tasks = ledger_status.task_counts(tx)
+        studies_in_work = ledger_status.studies_in_work(tx)
+    disk = shutil.disk_usage(settings.node.data_dir)
+    fresh = sum(age <= FRESH_SECONDS for age in workers.values())
+    return {
+        "ok": listener is None and fresh > 0,
+        "listener": {"answers": listener is None, "error": listener},
+        "workers": {"alive": fresh, "seconds_since_heartbeat": {name: round(age, 1) for name, age in workers.items()}},
+        "tasks": tasks,
+        "studies_in_work": studies_in_work,
+        "destinations": [
+            {
+                "name": row.name,
+                "up": row.down_since is None,
+                "down_since": moment(row.down_since),
+                "last_error": row.last_error,
+                "last_ok_at": moment(row.last_ok_at),
+                "waiting": row.states.get("PENDING", 0),
+                "stored_unverified": row.states.get("STORED", 0),
+                "refused": row.states.get("REFUSED", 0),
+                "dead": row.states.get("DEAD", 0),
+            }
+            for row in destinations
+        ],
+        "unknown_senders": [
+            {
+                "calling_ae": row.calling_ae,
+                "called_ae": row.called_ae,
+                "host": row.peer_host,
+                "reason": row.reason,
+                "times": row.count,
+                "last_at": moment(row.last_at),
+            }
+            for row in refused
+        ],
+        "disk": {"free_bytes": disk.free, "total_bytes": disk.total},
+        **_models(settings),
+    }
+
+
+def _listener(settings: Settings) -> str | None:
+    """None when the listener answers, otherwise why not."""
+    own = settings.node.ae_title
+    host = "127.0.0.1" if settings.node.host in ("0.0.0.0", "::", "") else settings.node.host  # noqa: S104
+    try:
+        echo(Peer(ae_title=own, host=host, port=settings.node.port, calling_ae=own), timeout_seconds=ECHO_SECONDS)
+    except HoundsfieldError as error:
+        return str(error)
+    return None
+
+
+def _models(settings: Settings) -> dict[str, Any]:
+    """A package that cannot be loaded keeps the workers from starting: it is said here too."""
+    try:
+        found = [package.identity for package in find_packages(settings.models.dir)]
+    except HoundsfieldError as error:
+        return {"models": [], "models_error": str(error)}
+    return {
+        "models": [
+            {"name": model.name, "version": model.version, "clinical_status": model.clinical_status} for model in found
+        ],
+        "models_error": None,
+    }
+
+
+def _print(report: dict[str, Any]) -> None:
+    listener = "answers" if report["listener"]["answers"] else f"DOES NOT ANSWER: {report['listener']['error']}"
+    alive = report["workers"]["alive"]
+    console.print(f"Listener    {listener}", markup=False)
+    console.print(f"Workers     {alive} alive" if alive else "Workers     NONE ALIVE: nothing will be analysed or delivered")
+    console.print(f"Studies     {report['studies_in_work']} in work")
+    for kind, counts in report["tasks"].items():
+        console.print(f"Tasks       {kind}: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
+    console.print(f"Disk        {report['disk']['free_bytes'] / 1e9:.1f} GB free")
+    for model in report["models"]:
+        console.print(f"Model       {model['name']} {model['version']} ({model['clinical_status']})")
+    if report["models_error"]:
+        console.print(f"Model       FAULT: {report['models_error']}", markup=False)
+    elif not report["models"]:
+        console.print("Model       none installed: every study will be DECLINED")
+    print_table(
+        ("destination", "state", "waiting", "unverified", "refused", "dead", "last error"),
+        [
+            (
+                row["name"],
+                "up" if row["up"] else f"DOWN since {row['down_since']}",
+                row["waiting"],
+                row["stored_unverified"],
+                row["refused"],
+                row["dead"],
+                row["last_error"],
+            )
+            for row in report["destinations"]
+        ],
+        none="No destination is configured.",
+    )
+    if report["unknown_senders"]:
+        console.print("Unknown senders:")
+        for row in report["unknown_senders"]:
+            console.print(f"  {row['reason']} ({row['times']} times, last {row['last_at']})", markup=False)

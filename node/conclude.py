@@ -1,0 +1,77 @@
+"""From the images' answers to the study's reports: one per model that spoke, or one that says why none did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from domain.types import Evidence, Finding, ModelIdentity, Outcome, Reason, Report
+from ledger.images import ImageRow
+
+NOT_AN_IMAGE = "not_an_image"
+
+
+def local_time(seconds: float) -> datetime:
+    """Wall clock where the node stands: what a viewer shows as the time of the analysis."""
+    return datetime.fromtimestamp(seconds, tz=UTC).astimezone()
+
+
+def evidence_of(row: ImageRow) -> Evidence:
+    """An answered image as evidence."""
+    if row.answer is None:
+        raise ValueError(f"image {row.id} has no answer yet")
+    return Evidence(answer=row.answer, sha256=row.sha256, path=row.path)
+
+
+def is_image(evidence: Evidence) -> bool:
+    """Objects without pixels, such as an SR from the console, are kept and forwarded but owe no answer."""
+    reason = evidence.answer.reason
+    return reason is None or reason.code != NOT_AN_IMAGE
+
+
+def conclude(study_instance_uid: str, evidence: Sequence[Evidence], *, revision: int, analysed_at: datetime) -> list[Report]:
+    """One report per model that analysed an image; with none, one FAILED or DECLINED report, never silence."""
+    spoken: dict[str, ModelIdentity] = {}
+    findings: dict[str, list[Finding]] = {}
+    for item in evidence:
+        for answer in item.answer.models:
+            if answer.outcome is Outcome.ANALYSED:
+                spoken[answer.model.device_uid] = answer.model
+                findings.setdefault(answer.model.device_uid, []).extend(answer.findings)
+    if not spoken:
+        return [_unanswered(study_instance_uid, evidence, revision=revision, analysed_at=analysed_at)]
+    return [
+        Report(
+            study_instance_uid=study_instance_uid,
+            model=model,
+            outcome=Outcome.ANALYSED,
+            reason=None,
+            evidence=tuple(evidence),
+            findings=tuple(findings[uid]),
+            revision=revision,
+            analysed_at=analysed_at,
+        )
+        for uid, model in spoken.items()
+    ]
+
+
+def study_outcome(reports: Sequence[Report]) -> Outcome:
+    return reports[0].outcome  # they are all ANALYSED, or there is only one
+
+
+def _unanswered(study_instance_uid: str, evidence: Sequence[Evidence], *, revision: int, analysed_at: datetime) -> Report:
+    outcomes = {item.answer.outcome for item in evidence}
+    reasons = {
+        (item.answer.reason.code, *sorted(item.answer.reason.details.items())) for item in evidence if item.answer.reason
+    }
+    same = len(reasons) == 1 and all(item.answer.reason for item in evidence)
+    return Report(
+        study_instance_uid=study_instance_uid,
+        model=None,
+        outcome=Outcome.FAILED if Outcome.FAILED in outcomes else Outcome.DECLINED,
+        reason=evidence[0].answer.reason if same else Reason(code="no_image_analysed"),
+        evidence=tuple(evidence),
+        findings=(),
+        revision=revision,
+        analysed_at=analysed_at,
+    )

@@ -1,0 +1,167 @@
+"""The way of an image through the node, on one screen.
+
+    receive       bytes on disk, a row, the work it owes → only then 0x0000
+    answer_image  the models' answer, at once, and its overlay
+    report_study  when the study is quiet or its expected views are in: one Structured Report per model
+    deliver       to each destination that wants it, then found again there (`node.filing`)
+
+Each handler ends its task in the same transaction as its results: whatever dies in between is done again, and doing it again
+makes the same objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from config.settings import Settings
+from domain.identity import Identity, digest
+from domain.types import Document, DocumentKind, Evidence, ImageAnswer, InstanceRef, Outcome, Reason, Received, Species
+from inference.engine import Engine
+from ledger import documents, images, tasks
+from ledger.images import ImageRow
+from ledger.store import Ledger, Transaction
+from ledger.tasks import Task
+from node.conclude import conclude, evidence_of, is_image, local_time, study_outcome
+from spool import Spool
+from sr_writer import report_series_uid, write_overlay, write_report
+
+PENDING_IMAGES_SECONDS = 0.1  # the study is quiet, but an image of it is still being read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    settings: Settings
+    ledger: Ledger
+    spool: Spool
+    identity: Identity
+    results: Path  # folder of the written documents
+
+    def receive(self, received: Received) -> None:
+        """Returns when the image is durable; the listener acknowledges after that. StorageUnavailable otherwise."""
+        spooled = self.spool.add(received)
+        with self.ledger.transaction() as tx:
+            if images.is_own_result(tx, received.ref.sop_instance_uid):
+                return  # a PACS routed our own result back
+            image_id = images.add(tx, received, path=spooled.path, sha256=spooled.sha256, size_bytes=spooled.size_bytes)
+            if image_id is None:
+                return  # sent again: stored and analysed once
+            tasks.owe(tx, "image", str(image_id), queue="analysis")
+            tasks.debounce(
+                tx,
+                "study",
+                received.study_instance_uid,
+                queue="analysis",
+                quiet_seconds=self.settings.study.quiet_seconds,
+                max_wait_seconds=self.settings.study.max_wait_seconds,
+            )
+            original = Document(
+                kind=DocumentKind.ORIGINAL,
+                ref=received.ref,
+                study_instance_uid=received.study_instance_uid,
+                series_instance_uid=received.series_instance_uid,
+                path=spooled.path,
+                sha256=spooled.sha256,
+            )
+            self._owe(tx, [original])
+
+    def answer_image(self, task: Task, engine: Engine) -> None:
+        with self.ledger.transaction() as tx:
+            image = images.get(tx, int(task.key))
+        seen = engine.look(image.path, assumed_species=self._assumed_species(image))
+        overlays = self._overlays(task, image, seen.answer, None if seen.radiograph is None else seen.radiograph.pixels)
+        with self.ledger.transaction() as tx:
+            tasks.finish(tx, task)
+            self._answered(tx, image, seen.answer, overlays)
+
+    def report_study(self, task: Task) -> None:
+        with self.ledger.transaction() as tx:
+            rows = images.of_study(tx, task.key)
+            study = images.get_study(tx, task.key)
+            if any(row.answer is None for row in rows):
+                tasks.postpone(tx, task, seconds=PENDING_IMAGES_SECONDS)
+                return
+            evidence = [item for item in map(evidence_of, rows) if is_image(item)]
+            made_of = digest({"evidence": sorted(f"{item.answer!r} {item.sha256}" for item in evidence)})
+            if not evidence or made_of == study.evidence:  # no image in it, or nothing new since the last revision
+                tasks.finish(tx, task)
+                return
+        revision = study.revision + 1
+        reports = conclude(task.key, evidence, revision=revision, analysed_at=local_time(task.started_at))
+        written = []
+        for report in reports:
+            with self.ledger.transaction() as tx:
+                previous = documents.newest(tx, report_series_uid(report, self.identity))
+            written.append(
+                write_report(
+                    report,
+                    identity=self.identity,
+                    language=self.settings.node.language,
+                    directory=self.results,
+                    previous=previous,
+                )
+            )
+        with self.ledger.transaction() as tx:
+            tasks.finish(tx, task)
+            self._owe(tx, written)
+            images.reported(tx, task.key, outcome=study_outcome(reports), revision=revision, evidence=made_of)
+
+    def give_up(self, task: Task, error: str) -> None:
+        """A task that broke again and again dies visibly; its image still gets an answer: FAILED, and said so."""
+        with self.ledger.transaction() as tx:
+            tasks.bury(tx, task, error=error)
+            if task.kind != "image":
+                return
+            image = images.get(tx, int(task.key))
+            ref = InstanceRef(sop_class_uid=image.sop_class_uid, sop_instance_uid=image.sop_instance_uid)
+            answer = ImageAnswer(ref=ref, outcome=Outcome.FAILED, reason=Reason(code="model_failed"))
+            self._answered(tx, image, answer, [])
+
+    def _answered(self, tx: Transaction, image: ImageRow, answer: ImageAnswer, overlays: Sequence[Document]) -> None:
+        images.answered(tx, image.id, answer)
+        self._owe(tx, overlays)
+        tasks.owe(tx, "study", image.study_instance_uid, queue="analysis")  # unless it waits for quiet already
+        if self._expected_views_are_in(tx, image.study_instance_uid):
+            tasks.hasten(tx, "study", image.study_instance_uid)
+
+    def _overlays(
+        self, task: Task, image: ImageRow, answer: ImageAnswer, pixels: npt.NDArray[np.float32] | None
+    ) -> list[Document]:
+        evidence = Evidence(answer=answer, sha256=image.sha256, path=image.path)
+        if not is_image(evidence):
+            return []
+        return [
+            write_overlay(
+                evidence,
+                pixels=pixels,
+                study_instance_uid=image.study_instance_uid,
+                identity=self.identity,
+                language=self.settings.node.language,
+                directory=self.results,
+                number=image.number,
+                made_at=local_time(task.started_at),
+            )
+        ]
+
+    def _owe(self, tx: Transaction, written: Sequence[Document]) -> None:
+        for document in written:
+            wanting = [to.name for to in self.settings.destination if document.kind in to.documents]
+            if wanting or document.kind is not DocumentKind.ORIGINAL:
+                documents.owe(tx, document, wanting)
+
+    def _assumed_species(self, image: ImageRow) -> Species | None:
+        """What the settings say of the sender, for headers that are silent."""
+        return next((known.species for known in self.settings.modality if known.name == image.modality), None)
+
+    def _expected_views_are_in(self, tx: Transaction, study_instance_uid: str) -> bool:
+        if not self.settings.study.expected_views:
+            return False
+        answers = [row.answer for row in images.of_study(tx, study_instance_uid)]
+        return all(answers) and any(
+            set(views) <= {answer.view for answer in answers if answer is not None and answer.region is region}
+            for region, views in self.settings.study.expected_views.items()
+        )
