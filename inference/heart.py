@@ -78,7 +78,7 @@ def read_heart(plane: npt.NDArray[np.float32], predict: Predict, gates: Gates | 
     maps = predict(np.ascontiguousarray(both, dtype=np.float32))
     points = np.asarray(maps["points"], dtype=np.float64).copy()
     points[1, :, 0] = columns - points[1, :, 0]
-    view = np.asarray(maps["view"], dtype=np.float64).mean(axis=0)
+    view = np.asarray(maps["views"], dtype=np.float64).mean(axis=0)
     landmarks = points.mean(axis=0)
     long_axis = landmarks[:2]
     short_axis, off_degrees = perpendicular(long_axis, landmarks[2:4])

@@ -5,7 +5,7 @@ Outputs (n images, maps at a quarter of the input):
     spine   (n, 1, h, w)  0..1 on the curve through the vertebral bodies, T1 … L1
     phase   (n, 2, h, w)  cosine and sine of 2π × vertebra index, whole numbers at cranial edges, T4 = 0
     heart   (n, 1, h, w)  0..1 within the cardiac silhouette
-    view    (n, 4)  probabilities: complete lateral thorax, incomplete one, ventrodorsal, anything else
+    views   (n, 4)  probabilities: complete lateral thorax, incomplete one, ventrodorsal, anything else
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def soft_argmax(heatmaps: Tensor) -> Tensor:
 class Exported(nn.Module):
     """What goes into the package: activations included, names as the decoder expects them."""
 
-    outputs = ("points", "spine", "phase", "heart", "view")
+    outputs = ("points", "spine", "phase", "heart", "views")
 
     def __init__(self, network: HeartNetwork) -> None:
         super().__init__()

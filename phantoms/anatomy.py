@@ -184,9 +184,9 @@ def _forelimbs(spine: Spine, rng: np.random.Generator) -> list[Solid]:
         olecranon = elbow + np.array([uniform(0.1, 0.5), uniform(0.0, 0.4), 0])
         solids.append(tube(points(elbow, olecranon), (0.3, 0.2), Tissue.BONE, weight=0.7))
     if rng.random() < 0.6:  # the shoulders' mass over the cranial chest
-        size = (uniform(1.5, 3.5), uniform(1.5, 4.0), uniform(0.3, 2.2))
-        centre = (uniform(-5.0, -1.5), float(spine.y(-2)) + uniform(-1, 4), 0.0)
-        solids.append(ellipsoid(centre, size, Tissue.FLESH, softness=uniform(0.5, 1.2)))
+        size = (uniform(1.5, 3.5), uniform(1.5, 4.0), uniform(0.15, 1.1))
+        x, y, softness = uniform(-5.0, -1.5), float(spine.y(-2)) + uniform(-1, 4), uniform(0.5, 1.5)
+        solids += [ellipsoid((x, y, z), size, Tissue.FLESH, softness=softness) for z in (-2.3, 2.3)]
     return solids
 
 

@@ -20,6 +20,12 @@ def rounded(distance: npt.NDArray[Any], width: float) -> Plane:
     return np.asarray(np.sqrt(np.maximum(1 - q * q, 0)), dtype=np.float32)
 
 
+def faded(distance: npt.NDArray[Any], width: float) -> Plane:
+    """0 outside, 1 deeper than `width`, without an edge on either side: where lung thins out between chest walls."""
+    q = np.clip(distance * np.float32(1 / width), 0, 1)
+    return np.asarray(q * q * (3 - 2 * q), dtype=np.float32)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sternum:
     """A gently bent line: y = spine_y(3.5) + depth + (x - 4.5) tan(slope) - bend (x - 5)²."""
@@ -70,6 +76,7 @@ class Lung:
     dome_power: float
     slope_power: float
     narrowing: float  # share of thickness lost towards the thoracic inlet
+    sharp_floor: bool  # whether the lung's ventral edge shows
     gutter: float  # how far below the spine's middle it ends
     edges: tuple[float, float, float, float]  # roundings: diaphragm, dorsal, ventral, cranial
 
@@ -85,8 +92,8 @@ class Lung:
             * (1 - narrow)
             * rounded(end - x, self.edges[0])
             * rounded(y - spine_y - np.float32(self.gutter), self.edges[1])
-            * rounded(sternum_y - np.float32(0.25) - y, self.edges[2])
-            * rounded(x - start, self.edges[3])
+            * (rounded if self.sharp_floor else faded)(sternum_y - np.float32(0.25) - y, self.edges[2])
+            * faded(x - start, self.edges[3])
         )
         return np.asarray(thickness, dtype=np.float32)
 
@@ -134,7 +141,7 @@ def draw_thorax(rng: np.random.Generator, spine: Spine, *, depth: float, apex: F
         taper=uniform(-0.03, 0.05),
     )
     dorsal, ventral = uniform(7.6, 10.6), max(uniform(4.6, 7.8), float(apex[0]) + uniform(-0.9, 0.6))
-    shared = {
+    shared: dict[str, Any] = {
         "thickness": uniform(3.6, 5.2) / 2,
         "cranial": uniform(-3.2, -1.6),
         "cranial_slope": uniform(-0.1, 0.75),
@@ -142,6 +149,7 @@ def draw_thorax(rng: np.random.Generator, spine: Spine, *, depth: float, apex: F
         "dome_power": uniform(0.7, 1.2),
         "slope_power": uniform(0.8, 1.5),
         "narrowing": uniform(0, 0.75),
+        "sharp_floor": rng.random() < 0.5,
         "gutter": uniform(-0.15, 0.45),
     }
     apart = uniform(0, 1.3) * rng.choice([-0.5, 0.5])
@@ -149,7 +157,7 @@ def draw_thorax(rng: np.random.Generator, spine: Spine, *, depth: float, apex: F
         Lung(
             diaphragm_dorsal=dorsal + side * apart,
             diaphragm_ventral=ventral + side * apart,
-            edges=(uniform(0.25, 0.9), uniform(0.5, 1.6), uniform(0.6, 2.4), uniform(1.2, 6.5)),
+            edges=(uniform(0.25, 0.9), uniform(0.5, 1.6), uniform(0.6, 2.4), uniform(1.5, 6.5)),
             **shared,
         )
         for side in (-1, 1)
