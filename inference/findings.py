@@ -24,11 +24,13 @@ from domain.types import (
     Species,
     View,
 )
-from inference.heart import HeartReading, Predict, read_heart
+from inference.heart import OUT_OF_FRAME, HeartReading, Predict, read_heart
 from inference.package import Head
 from inference.plane import Plane
 
 FloatArray = npt.NDArray[np.float64]
+
+VHS_TRACKING = "VHS"
 
 # Dogs of all breeds together; single breeds lie above or below.
 DOG_VHS_LOW, DOG_VHS_HIGH = 8.5, 10.5
@@ -59,20 +61,14 @@ def read_head(head: Head, *, plane: Plane, predict: Predict, radiograph: Radiogr
 def vhs_finding(reading: HeartReading, *, concept: Code, plane: Plane, radiograph: Radiograph) -> Finding:
     """Measured (PRESENT: the score exists; whether the heart is large is not this finding's claim) or NOT_ASSESSABLE."""
     if reading.refusal is not None:
-        return Finding(
-            tracking="VHS",
-            concept=concept,
-            outcome=FindingOutcome.NOT_ASSESSABLE,
-            sop_instance_uid=radiograph.ref.sop_instance_uid,
-            reason=Reason(code=reading.refusal),
-            site=HEART,
-        )
+        return _not_assessable(reading.refusal, concept=concept, radiograph=radiograph)
     score = vertebral_heart_score(
         long_axis_length=_length(reading.long_axis),
         short_axis_length=_length(reading.short_axis),
         vertebral_edges=reading.vertebral_edges,
     )
-    edges = [_point(edge) for edge in plane.to_source(reading.vertebral_edges)]
+    counted = reading.vertebral_edges[: int(max(score.long_vertebrae, score.short_vertebrae)) + 2]
+    edges = [_point(edge) for edge in plane.to_source(counted)]
     rulers = {
         "long_axis_on_spine": (edges[0], _point(plane.to_source(score.long_ruler_end))),
         "short_axis_on_spine": (edges[0], _point(plane.to_source(score.short_ruler_end))),
@@ -84,14 +80,29 @@ def vhs_finding(reading: HeartReading, *, concept: Code, plane: Plane, radiograp
         lines=rulers,
         interval=vhs_interval(radiograph),
     )
+    measurements = (total, *_axes(reading, score, plane=plane, radiograph=radiograph))
+    ends = [end for measurement in measurements for line in measurement.lines.values() for end in line]
+    if not all(_inside(end, radiograph) for end in ends):
+        return _not_assessable(OUT_OF_FRAME, concept=concept, radiograph=radiograph)  # nobody could check such a line
     return Finding(
-        tracking="VHS",
+        tracking=VHS_TRACKING,
         concept=concept,
         outcome=FindingOutcome.PRESENT,
         sop_instance_uid=radiograph.ref.sop_instance_uid,
         site=HEART,
-        measurements=(total, *_axes(reading, score, plane=plane, radiograph=radiograph)),
-        guides=(Shape(graphic_type="MULTIPOINT", points=tuple(edges)),),
+        measurements=measurements,
+        guides=(Shape(graphic_type="MULTIPOINT", points=tuple(edge for edge in edges if _inside(edge, radiograph))),),
+    )
+
+
+def _not_assessable(reason: str, *, concept: Code, radiograph: Radiograph) -> Finding:
+    return Finding(
+        tracking=VHS_TRACKING,
+        concept=concept,
+        outcome=FindingOutcome.NOT_ASSESSABLE,
+        sop_instance_uid=radiograph.ref.sop_instance_uid,
+        reason=Reason(code=reason),
+        site=HEART,
     )
 
 
@@ -141,3 +152,7 @@ def _length(line: FloatArray) -> float:
 def _point(at: FloatArray) -> Point:
     """To a hundredth of a pixel: what is drawn and what is written are the same."""
     return round(float(at[0]), 2), round(float(at[1]), 2)
+
+
+def _inside(point: Point, radiograph: Radiograph) -> bool:
+    return 0 <= point[0] <= radiograph.columns and 0 <= point[1] <= radiograph.rows

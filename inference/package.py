@@ -7,7 +7,7 @@
     intended_use = "Drafts a vertebral heart score on lateral thoraxes of dogs for a veterinarian to check."
     clinical_status = "demonstration"     # demonstration | research | validated
     onnx_sha256 = "9f86d0…"               # of model.onnx, 64 hexadecimal digits
-    opset = 17                            # of the default ONNX domain
+    opset = 18                            # of the default ONNX domain
 
     [applicability]                       # an image that contradicts one of these is declined; an empty list allows all
     modalities = ["DX", "CR"]
@@ -28,7 +28,7 @@
     points = [5, 2]
     spine = [1, 64, 80]
     phase = [2, 64, 80]
-    view = [4]
+    views = [4]
 
     [[head]]
     kind = "vertebral-heart-score"        # the reader of the outputs: `inference.findings`
@@ -73,6 +73,9 @@ SAMPLE = "sample.png"
 EXPECTED = "expected.json"
 
 HeadKind = Literal["vertebral-heart-score"]
+HEAD_OUTPUTS: dict[HeadKind, frozenset[str]] = {  # what the reader of a head asks of the model
+    "vertebral-heart-score": frozenset({"points", "views", "spine", "phase"}),
+}
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -151,6 +154,14 @@ class Manifest(_Section):
     head: Annotated[tuple[Head, ...], Field(min_length=1)]
     performance: Performance
 
+    @model_validator(mode="after")
+    def _heads_have_outputs(self) -> Manifest:
+        for head in self.head:
+            missing = sorted(HEAD_OUTPUTS[head.kind] - self.outputs.keys())
+            if missing:
+                raise ValueError(f"outputs.{missing[0]} is missing: head {head.kind} reads it")
+        return self
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPackage:
@@ -206,7 +217,8 @@ def read_manifest(directory: Path) -> Manifest:
         first = error.errors()[0]
         key = ".".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
         said = "there is no such key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-        raise ModelInvalid(f"model package {directory.name}: {MANIFEST}, {key}: {said}") from error
+        where = f"{MANIFEST}, {key}" if key else MANIFEST
+        raise ModelInvalid(f"model package {directory.name}: {where}: {said}") from error
 
 
 def weights_sha256(directory: Path) -> str:

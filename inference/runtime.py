@@ -32,13 +32,18 @@ class Runtime:
         except Exception as error:
             raise ModelInvalid(f"model {package.name}: model.onnx does not load") from error
         manifest = package.manifest
-        missing = sorted(set(manifest.outputs) - {output.name for output in self._session.get_outputs()})
-        if missing:
-            raise ModelInvalid(f"model {package.name}: model.onnx has no output {missing[0]}")
-        try:
-            self.predict(np.zeros((1, 1, manifest.input.rows, manifest.input.columns), dtype=np.float32))
+        names = {output.name for output in self._session.get_outputs()}
+        for name in manifest.outputs:
+            if name not in names:
+                raise ModelInvalid(f"model {package.name}: model.onnx has no output {name}")
+        try:  # the first run is also the slow one: it happens here and not on the first image
+            found = self.predict(np.zeros((2, 1, manifest.input.rows, manifest.input.columns), dtype=np.float32))
         except ModelFailed as error:
             raise ModelInvalid(f"model {package.name}: model.onnx does not take the manifest's input") from error
+        for name, tensor in found.items():
+            if tensor.shape[1:] != manifest.outputs[name]:
+                said = f"output {name} of model.onnx has the shape {list(tensor.shape[1:])}"
+                raise ModelInvalid(f"model {package.name}: {said}, the manifest says {list(manifest.outputs[name])}")
 
     def predict(self, planes: Tensor) -> dict[str, Tensor]:
         """planes: (n, 1, rows, columns) float32 0..1. Returns the manifest's outputs by name. ModelFailed when it breaks."""
