@@ -77,6 +77,13 @@ def test_the_distribution_alone_owns_its_import_names() -> None:
     }
 
 
+def test_every_package_is_found_from_anywhere(tmp_path: Path) -> None:
+    """Rooms read their own files by importlib.resources, whatever folder the command is called in."""
+    code = f"import importlib.resources as r; print(all(r.files(name).is_dir() for name in {PACKAGES!r}))"
+    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == "True\n", done.stderr
+
+
 def test_every_file_of_a_room_is_installed() -> None:
     assert left_out(tracked_files(), PACKAGES, package_data()) == []
 
