@@ -3,6 +3,7 @@ that a study stays in one, and UTF-8 otherwise."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 import warnings
 from collections.abc import Iterator
@@ -52,10 +53,13 @@ def declare(document: Dataset, terms: tuple[str, ...]) -> None:
 
 
 def _texts(document: Dataset) -> Iterator[str]:
+    """The pieces that pydicom encodes one by one: components of a name, whole values of everything else."""
     for element in document:
         if element.VR == "SQ":
             for item in element.value:
                 yield from _texts(item)
+        elif element.VR == "PN" and element.value:
+            yield from re.split("[=^]", str(element.value))
         elif element.VR in TEXT_VRS and element.value:
             yield str(element.value)
 
@@ -68,8 +72,5 @@ def _holds(terms: tuple[str, ...], text: str) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns and writes "?" where a set lacks a letter: compared below
         encodings = convert_encodings(list(terms))
-        for part in text.split("="):
-            encoded = encode_string(part, encodings)
-            if decode_bytes(encoded, encodings, set(PN_DELIMS) | set(TEXT_VR_DELIMS)) != part:
-                return False
-    return True
+        # line breaks end an escape sequence, and pydicom 3.0.2 writes no new one after them: such a text is not held
+        return decode_bytes(encode_string(text, encodings), encodings, set(PN_DELIMS) | set(TEXT_VR_DELIMS)) == text

@@ -85,7 +85,7 @@ ENUMERATED = {
     "PatientSexNeutered": ("ALTERED", "UNALTERED"),
     "AnatomicalOrientationType": ("BIPED", "QUADRUPED"),
 }
-MULTIPLE = {"PatientOrientation", "PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"}
+PAIRS = {"PatientOrientation", "PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"}
 LONGEST = {"PN": 64 * 3 + 2, "LO": 64, "SH": 16}
 TEXT_VRS = {"PN", "LO", "SH", "ST", "LT", "UT", "UC"}
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
@@ -112,7 +112,7 @@ class Header:
         """Height over width of one pixel, 1.0 where square or unknown (PS3.3 C.7.6.3.1.7)."""
         for keyword in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
             pair = self.attributes.get(keyword)
-            if pair and len(pair) == 2:
+            if pair:
                 height, width = float(pair[0]), float(pair[1])
                 if height > 0 and width > 0 and 0.1 < height / width < 10:
                     return height / width
@@ -126,6 +126,8 @@ def read_header(path: Path) -> Header:
     attributes = Dataset()
     for keyword, value in _valid(source, KEYWORDS, declared):
         setattr(attributes, keyword, value)
+    if "ResponsiblePerson" not in attributes and "ResponsiblePersonRole" in attributes:
+        del attributes.ResponsiblePersonRole  # type 1C: only with a person
     return Header(attributes=attributes, character_set=declared)
 
 
@@ -207,8 +209,9 @@ def _value(source: Dataset, keyword: str, declared: tuple[str, ...]) -> object:
         return int(source[keyword].value)
     value = raw.value if isinstance(raw, RawDataElement) else str(source[keyword].value or "")
     text = _decode(value, vr, declared) if isinstance(value, bytes) else str(value or "")
-    if keyword in MULTIPLE:
-        return [_checked(keyword, vr, part.strip(" \0")) for part in text.split("\\")]
+    if keyword in PAIRS:
+        parts = [_checked(keyword, vr, part.strip(" \0")) for part in text.split("\\")]
+        return parts if len(parts) == 2 and all(parts) else None
     if vr in TEXT_VRS:
         return _text(keyword, vr, text)
     return _checked(keyword, vr, text.strip(" \0"))

@@ -24,6 +24,9 @@ from sr_writer.header import Header
 SOP_CLASS_UID = SecondaryCaptureImageStorage
 TRANSFER_SYNTAX_UID = JPEGBaseline8Bit
 QUALITY = 90
+UNPAIRED = frozenset(  # of the body parts in PS3.16 annex L
+    "CHEST ABDOMEN PELVIS HEAD NECK SKULL CSPINE TSPINE LSPINE SSPINE COCCYX SPINE HEART JAW NOSE STERNUM".split()
+)
 
 
 def fill(
@@ -38,11 +41,12 @@ def fill(
     ds.DateOfSecondaryCapture, ds.TimeOfSecondaryCapture = ds.ContentDate, ds.ContentTime
     ds.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
     ds.PatientOrientation = header.attributes.get("PatientOrientation") or ""
-    for keyword in ("AnatomicalOrientationType", "BodyPartExamined"):
-        if keyword in header.attributes:
-            setattr(ds, keyword, header.text(keyword))
-    if "BodyPartExamined" not in ds:
-        ds.Laterality = ""  # type 2C: an unpaired body part would excuse it
+    if "AnatomicalOrientationType" in header.attributes:
+        ds.AnatomicalOrientationType = header.text("AnatomicalOrientationType")
+    if header.text("BodyPartExamined") in UNPAIRED:
+        ds.BodyPartExamined = header.text("BodyPartExamined")
+    else:  # consoles write their own words; Laterality (type 2C) must be there unless a known part forbids it
+        ds.Laterality = ""
     ds.BurnedInAnnotation = "YES"
     ds.DerivationDescription = "AI results drawn on the image and beside it; not for measuring"
     source = Dataset()

@@ -243,7 +243,7 @@ def _evaluations(report: Report, language: Language) -> Iterator[ContentItem]:
     for finding in report.findings:
         if not has_coordinates(finding):
             yield CodeContentItem(_dicom(finding.concept), _dicom(terms_of.OUTCOMES[finding.outcome]), CONTAINS)
-    yield _text(terms_of.CONCLUSION, "\r\n".join(wording.conclusion(report, language)))
+    yield _text(terms_of.CONCLUSION, " ".join(wording.conclusion(report, language)))
     for line in _basis(report, language):
         yield _text(terms_of.COMMENT, line)
     for position, evidence in enumerate(report.evidence, 1):
@@ -282,7 +282,7 @@ def _image_library(evidence: Sequence[Evidence], headers: Sequence[Header]) -> C
             if size:
                 facts.append(NumContentItem(name, size, PIXELS, relationship_type=HAS_ACQ_CONTEXT))
         spacing = header.attributes.get("PixelSpacing") or header.attributes.get("ImagerPixelSpacing")
-        if spacing and len(spacing) == 2 and min(map(float, spacing)) > 0:
+        if spacing and min(map(float, spacing)) > 0:
             vertical, horizontal = map(float, spacing)
             for name, value in (
                 (codes.DCM.HorizontalPixelSpacing, horizontal),
