@@ -10,7 +10,7 @@
 SETTINGS ?= houndsfield.toml
 PYTEST_ARGS ?=
 
-.PHONY: demo run test check bench constraints clean
+.PHONY: demo run test check bench constraints
 
 demo:
 	@scripts/environment
@@ -32,8 +32,8 @@ check:
 bench:
 	@scripts/environment test
 	@scripts/debian-packages orthanc dcmtk iproute2 util-linux
-	@scripts/isolated .venv/bin/python benchmarks/receive_pdu.py
-	@scripts/isolated .venv/bin/python benchmarks/answer.py
+	@PYTHONPATH=tests scripts/isolated .venv/bin/python benchmarks/receive_pdu.py
+	@PYTHONPATH=tests scripts/isolated .venv/bin/python benchmarks/answer.py
 
 constraints:
 	@scripts/refresh-constraints
