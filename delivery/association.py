@@ -126,7 +126,7 @@ class Link:
 
     def _pdu_bytes(self) -> int:
         announced = self.association.acceptor.maximum_length or _LARGEST_PDU_BYTES  # 0: without limit
-        return max(8, min(announced, _LARGEST_PDU_BYTES))
+        return max(8, min(announced, _LARGEST_PDU_BYTES) // 2 * 2)  # fragments have an even length: PS3.8 annex E
 
     def _take_slot(self, deadline: float) -> None:
         wait_seconds = min(self.timeout_seconds, max(0.0, deadline - time.monotonic()))
@@ -195,13 +195,14 @@ def associate(peer: Peer, contexts: Sequence[PresentationContext], *, timeout_se
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     started = time.monotonic()
-    association = entity.associate(
-        address,
-        peer.port,
-        list(contexts),
-        ae_title=peer.ae_title,
-        evt_handlers=[(evt.EVT_CONN_OPEN, on_open), (evt.EVT_PDU_SENT, on_sent)],
-    )
+    with _at_most(2 * timeout_seconds, sockets):  # one to connect, one to negotiate
+        association = entity.associate(
+            address,
+            peer.port,
+            list(contexts),
+            ae_title=peer.ae_title,
+            evt_handlers=[(evt.EVT_CONN_OPEN, on_open), (evt.EVT_PDU_SENT, on_sent)],
+        )
     if not association.is_established:
         _cut(association, sockets)
         raise _explain(association, peer, connected=bool(sockets), waited_seconds=time.monotonic() - started)
@@ -211,8 +212,10 @@ def associate(peer: Peer, contexts: Sequence[PresentationContext], *, timeout_se
     except BaseException:
         _cut(association, sockets)
         raise
-    association.acse_timeout = min(timeout_seconds, _RELEASE_SECONDS)
-    association.release()
+    release_seconds = min(timeout_seconds, _RELEASE_SECONDS)
+    association.acse_timeout = release_seconds
+    with _at_most(release_seconds, sockets):
+        association.release()
 
 
 def contexts_for(sop_class_uid: str, transfer_syntax_uids: Sequence[str]) -> list[PresentationContext]:
@@ -230,11 +233,27 @@ def _limit(connection: socket.socket, timeout_seconds: float) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def _cut(association: Association, sockets: list[socket.socket]) -> None:
-    """End the association now. The connection goes first: an A-ABORT would queue behind data that nobody takes."""
+@contextmanager
+def _at_most(seconds: float, sockets: list[socket.socket]) -> Iterator[None]:
+    """Close the connections when the block lasts longer: a peer that sends a byte now and then outlives all other limits."""
+    guard = threading.Timer(seconds, _shut, [sockets])
+    guard.daemon = True
+    guard.start()
+    try:
+        yield
+    finally:
+        guard.cancel()
+
+
+def _shut(sockets: list[socket.socket]) -> None:
     for connection in sockets:
         with suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
+
+
+def _cut(association: Association, sockets: list[socket.socket]) -> None:
+    """End the association now. The connection goes first: an A-ABORT would queue behind data that nobody takes."""
+    _shut(sockets)
     association.abort()
 
 

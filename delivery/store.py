@@ -151,6 +151,10 @@ def _send(link: Link, file: Part10) -> StoreResult:
             return _refused(file, f"{name_of(link.peer)} does not take {UID(file.transfer_syntax_uid).name}, and {error}")
         request.DataSet = BytesIO(data_set)
         size_bytes = len(data_set)
+    elif file.size_bytes % 2:
+        # A truncated object, or a deflated one without its padding. A last fragment of odd length is against PS3.8 annex
+        # E, and DCMTK aborts at it: one null is added, as PS3.5 A.5 has it for deflated data sets.
+        request.DataSet = BytesIO(file.path.read_bytes()[file.offset :] + b"\0")
     else:
         # pynetdicom then reads the data set from the file, PDU by PDU, and decodes nothing (3.0.4; its public way to this
         # is the global STORE_SEND_CHUNKED_DATASET).
