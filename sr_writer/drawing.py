@@ -279,10 +279,27 @@ def _of_model(spoken: ModelAnswer, language: Language) -> list[Block]:
     blocks: list[Block] = []
     for finding in spoken.findings:
         if not wording.is_measured(finding):
-            blocks.append(Block(text=wording.answered(finding, language), size_px=30, colour=WHITE, bold=True))
+            blocks += _unmeasured(finding, language)
             continue
         for measurement in finding.measurements:
             blocks += _measured(measurement, language)
+    return blocks
+
+
+def _unmeasured(finding: Finding, language: Language) -> list[Block]:
+    assessed = finding.outcome is not FindingOutcome.NOT_ASSESSABLE
+    blocks = [
+        Block(text=terms.concept(finding.concept, language), size_px=25, colour=GREY, gap_before_px=14),
+        Block(
+            text=wording.outcome(finding, language),
+            size_px=34,
+            colour=WHITE if assessed else ORANGE,
+            bold=True,
+            gap_before_px=0,
+        ),
+    ]
+    if finding.reason is not None:
+        blocks.append(Block(text=terms.reason(finding.reason, language), size_px=27, colour=WHITE, gap_before_px=2))
     return blocks
 
 

@@ -24,9 +24,25 @@ from sr_writer.header import Header
 SOP_CLASS_UID = SecondaryCaptureImageStorage
 TRANSFER_SYNTAX_UID = JPEGBaseline8Bit
 QUALITY = 90
-UNPAIRED = frozenset(  # of the body parts in PS3.16 annex L
-    "CHEST ABDOMEN PELVIS HEAD NECK SKULL CSPINE TSPINE LSPINE SSPINE COCCYX SPINE HEART JAW NOSE STERNUM".split()
-)
+# of the body parts in PS3.16 annex L
+UNPAIRED = {
+    "CHEST",
+    "ABDOMEN",
+    "PELVIS",
+    "HEAD",
+    "NECK",
+    "SKULL",
+    "CSPINE",
+    "TSPINE",
+    "LSPINE",
+    "SSPINE",
+    "COCCYX",
+    "SPINE",
+    "HEART",
+    "JAW",
+    "NOSE",
+    "STERNUM",
+}
 
 
 def fill(

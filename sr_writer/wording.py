@@ -86,12 +86,14 @@ def answered(finding: Finding, language: Language) -> str:
     name = terms.concept(finding.concept, language)
     if is_measured(finding):
         return "; ".join(measured(measurement, language) for measurement in finding.measurements)
-    text = f"{name}: {terms.outcome(finding.outcome, language)}"
-    if finding.reason is not None:
-        text += f" – {terms.reason(finding.reason, language)}"
-    if finding.probability is not None:
-        text += f" ({finding.probability:.0%})"
-    return text
+    text = f"{name}: {outcome(finding, language)}"
+    return f"{text} – {terms.reason(finding.reason, language)}" if finding.reason is not None else text
+
+
+def outcome(finding: Finding, language: Language) -> str:
+    """ "present (93%)" """
+    text = terms.outcome(finding.outcome, language)
+    return f"{text} ({finding.probability:.0%})" if finding.probability is not None else text
 
 
 def is_measured(finding: Finding) -> bool:
@@ -104,10 +106,10 @@ def vertebral_edges(finding: Finding) -> Sequence[Point]:
     return max(guides, key=len, default=())
 
 
-def verdict(outcome: Outcome, findings: Sequence[Finding], language: Language) -> str:
+def verdict(result: Outcome, findings: Sequence[Finding], language: Language) -> str:
     """The one line that must be legible in a thumbnail."""
-    if outcome is not Outcome.ANALYSED:
-        return terms.outcome(outcome, language)
+    if result is not Outcome.ANALYSED:
+        return terms.outcome(result, language)
     positive = [f for f in findings if f.outcome in (FindingOutcome.PRESENT, FindingOutcome.UNCERTAIN)]
     if positive:
         return " · ".join(dict.fromkeys(brief(finding, language) for finding in positive))
@@ -130,14 +132,14 @@ def detail(answer: ImageAnswer, language: Language) -> str:
     return terms.reason(reasons[0], language) if reasons else ""
 
 
-def is_silent(outcome: Outcome, findings: Sequence[Finding]) -> bool:
+def is_silent(result: Outcome, findings: Sequence[Finding]) -> bool:
     """Nothing was assessed: every document then says that this is not a normal finding."""
-    return outcome is not Outcome.ANALYSED or all(f.outcome is FindingOutcome.NOT_ASSESSABLE for f in findings)
+    return result is not Outcome.ANALYSED or all(f.outcome is FindingOutcome.NOT_ASSESSABLE for f in findings)
 
 
-def unanswered(outcome: Outcome, reason: Reason | None, language: Language) -> str:
+def unanswered(result: Outcome, reason: Reason | None, language: Language) -> str:
     """ "NOT ANALYSED – no model for this region (limb)" """
-    text = terms.outcome(outcome, language)
+    text = terms.outcome(result, language)
     return f"{text} – {terms.reason(reason, language)}" if reason is not None else text
 
 
@@ -197,8 +199,8 @@ def image_number(position: int, report: Report, language: Language) -> str:
 
 def image(position: int, evidence: Evidence, report: Report, language: Language) -> str:
     """What an image is and what became of it; position counts from 1."""
-    outcome, reason = outcome_of(report, evidence)
-    what = unanswered(outcome, reason, language)
+    result, reason = outcome_of(report, evidence)
+    what = unanswered(result, reason, language)
     return f"{image_number(position, report, language)} ({taken(evidence, language)}): {what}"
 
 
