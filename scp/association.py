@@ -142,8 +142,18 @@ class AcceptedAssociation(Association):
                 log.warning("association aborted", peer=self.peer_host, reason="nothing came for [node] idle_seconds")
                 self.abort()
 
+    def end(self) -> None:
+        """Abort what is established, cut what is not."""
+        if self.is_established:
+            self.abort()
+        else:
+            cast(BufferedSocket, self.dul.socket).cut()
+
     def _serve_request(self, msg: Any, context_id: int) -> None:
-        if isinstance(msg, C_STORE) and not msg.is_valid_request and msg.MessageID is not None:
+        if isinstance(msg, C_STORE) and not msg.is_valid_request:
+            if msg.MessageID is None:
+                self.abort()  # nothing that could be answered
+                return
             # The library leaves such a request without any answer, and the sender waiting.
             answer = C_STORE()
             answer.MessageIDBeingRespondedTo = msg.MessageID

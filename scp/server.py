@@ -79,7 +79,7 @@ class Server(AssociationServer):
             left = list(self._associations)
         for association in left:
             log.warning("association aborted", peer=association.peer_host, reason="the listener stops")
-            association.abort()
+            association.end()
         for association in left:
             association.join(timeout=max(1.0, end - time.monotonic()))
 

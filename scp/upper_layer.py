@@ -26,6 +26,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
+from pydicom.dataset import Dataset
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu import A_ASSOCIATE_AC
 from pynetdicom.pdu_primitives import P_DATA
@@ -40,9 +41,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 0.1  # how late a timer may be noticed; everything else rings the bell
-_LINGER_SECONDS = 1.0  # after the last word, what a peer still sends is thrown away for this long
+_LINGER_SECONDS = 0.5  # after the last word, what a peer still sends is thrown away for this long
 _DISCARD_BYTES = 1 << 16
 _MAX_COMMAND_BYTES = 1 << 16
+_MAX_UID_CHARACTERS = 64
 
 
 class OversizedObject(BytesIO):
@@ -69,10 +71,7 @@ class Bell:
     def hush(self) -> None:
         with self._lock:
             if self._fd is not None:
-                try:
-                    os.eventfd_read(self._fd)
-                except BlockingIOError:
-                    return
+                os.eventfd_read(self._fd)
 
     def close(self) -> None:
         with self._lock:
@@ -98,7 +97,8 @@ class BufferedSocket(AssociationSocket):
         if for_data:
             poll.register(self.socket.fileno(), select.POLLIN)
         ready = dict(poll.poll(seconds * 1000))
-        self._bell.hush()
+        if self._bell.fileno() in ready:
+            self._bell.hush()
         return for_data and self.socket.fileno() in ready
 
     def receive(self) -> int:
@@ -108,6 +108,12 @@ class BufferedSocket(AssociationSocket):
         count = self.socket.recv_into(self.reader.space())
         self.reader.filled(count)
         return count
+
+    def cut(self) -> None:
+        """End the connection; the thread that reads it finds its end."""
+        if self.socket is not None:
+            with contextlib.suppress(OSError):  # the peer may be gone already
+                self.socket.shutdown(socket.SHUT_RDWR)
 
     def finish(self) -> None:
         """Say that nothing more will be sent."""
@@ -145,6 +151,8 @@ class UpperLayer(DULServiceProvider):
     def run_reactor(self) -> None:
         try:
             super().run_reactor()
+        except Exception as error:  # noqa: BLE001  the state machine raises on what its table does not foresee
+            log.warning("association aborted", peer=self._association.peer_host, reason=type(error).__name__)
         finally:
             # A peer that leaves before it asked for anything would otherwise be waited for until the time-out.
             self.to_user_queue.put(None)  # type: ignore[arg-type]  # what receive_pdu returns after a time-out
@@ -265,6 +273,9 @@ class UpperLayer(DULServiceProvider):
         return dimse.message is None
 
     def _complete(self, fragment: Fragment, data: bytes) -> None:
+        message = self._association.dimse.message
+        if message is not None and message.context_id is not None:
+            _drop_unusable_uids(message.command_set)
         primitive = P_DATA()
         control = fragment.is_command | fragment.last << 1
         primitive.presentation_data_value_list = [[fragment.context_id, bytes((control,)) + data]]  # type: ignore[list-item]
@@ -272,3 +283,10 @@ class UpperLayer(DULServiceProvider):
             self._association.dimse.receive_primitive(primitive)
         except Exception as error:  # the library decodes the command here, and raises anything on one that is none
             raise ProtocolError(f"a command cannot be decoded ({type(error).__name__})") from error
+
+
+def _drop_unusable_uids(command: Dataset) -> None:
+    """The library aborts on a UID of more than 64 characters; without it, the request can be answered with a failure."""
+    for keyword in ("AffectedSOPClassUID", "AffectedSOPInstanceUID"):
+        if len(str(command.get(keyword) or "")) > _MAX_UID_CHARACTERS:
+            del command[keyword]
