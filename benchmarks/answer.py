@@ -64,20 +64,16 @@ def main() -> int:
 
 
 def _study(seed: int, number: int, folder: Path) -> list[Path]:
-    """Three laterals of one animal as one study. Two sets are rendered; every study gets its own UIDs and pixels' order."""
+    """Three laterals as one study. Two sets of three are rendered; every study gets UIDs of its own."""
     base = folder / f"base-{number % 2}"
     if not base.exists():
-        make_study(
-            seed + number % 2,
-            directory=base,
-            rows=ROWS,
-            columns=COLUMNS,
-            views=("right-lateral", "left-lateral", "right-lateral"),
-        )
+        first = seed + 2 * (number % 2)
+        make_study(first, directory=base / "a", rows=ROWS, columns=COLUMNS, views=("lateral-right", "lateral-left"))
+        make_study(first + 1, directory=base / "b", rows=ROWS, columns=COLUMNS, views=("lateral-right",))
     target = folder / f"study-{number:03}"
     target.mkdir()
     paths = []
-    for position, source in enumerate(sorted(base.glob("*.dcm"))):
+    for position, source in enumerate(sorted(base.rglob("*.dcm"))):
         ds = dcmread(source)
         uid = Identity().uid
         ds.StudyInstanceUID = uid("bench", seed, number)

@@ -51,8 +51,8 @@ def require_tool(name: str) -> str:
 
 
 def _which(name: str) -> str | None:
-    # Debian keeps Orthanc where only root's PATH looks.
-    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"]))
+    # Debian's first: pynetdicom puts programs of DCMTK's names into the environment; Orthanc lies where only root's PATH looks.
+    return shutil.which(name, path=os.pathsep.join(["/usr/bin", "/usr/sbin", os.environ.get("PATH", os.defpath)]))
 
 
 def isolated() -> bool:

@@ -110,7 +110,7 @@ def test_a_late_image_makes_a_new_revision_that_names_its_predecessor(
 
 
 def test_own_results_that_the_pacs_routes_back_are_not_analysed(running: RunningNode, pacs: Orthanc, tmp_path: Path) -> None:
-    files = make_study(43, directory=tmp_path / "study", rows=600, columns=750, views=("right-lateral",))
+    files = make_study(43, directory=tmp_path / "study", rows=600, columns=750, views=("lateral-right",))
     study = str(dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
     assert storescu(running.port, *files).returncode == 0
     wait_until(lambda: all(len(found) == 1 for found in results(pacs, study).values()), seconds=30, what="SR and overlay")
@@ -130,7 +130,7 @@ def test_echoscu_is_answered(running: RunningNode) -> None:
 
 
 def test_an_unknown_sender_is_refused_and_listed(running: RunningNode, tmp_path: Path) -> None:
-    files = make_study(44, directory=tmp_path / "study", rows=200, columns=250, views=("right-lateral",))
+    files = make_study(44, directory=tmp_path / "study", rows=200, columns=250, views=("lateral-right",))
     refused = storescu(running.port, *files, calling_ae="STRANGER")
     assert refused.returncode != 0
     assert "Calling AE Title Not Recognized" in refused.stderr + refused.stdout
