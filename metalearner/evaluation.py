@@ -157,10 +157,13 @@ def summarise(cases: list[Case]) -> Figures:
 
 
 def _pitch_error(case: Case) -> float:
-    """Relative error of the mean length of T4 … T10."""
+    """Relative error of the mean length of a vertebra, from T4 to the last edge that both have."""
     true, said = case.phantom.truth.vertebral_edges, case.answer.vertebral_edges
-    if true is None or said is None or len(said) < 7:
+    if true is None or said is None or min(len(said), len(true)) < 4:
         return float("nan")
-    return float(
-        np.linalg.norm(np.diff(said[:7], axis=0), axis=1).sum() / np.linalg.norm(np.diff(true[:7], axis=0), axis=1).sum() - 1
-    )
+    n = min(len(said), len(true))
+    return _mean_length(said[:n]) / _mean_length(true[:n]) - 1
+
+
+def _mean_length(edges: FloatArray) -> float:
+    return float(np.linalg.norm(np.diff(edges, axis=0), axis=1).mean())
