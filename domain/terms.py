@@ -87,6 +87,11 @@ VIEWS: dict[View, Phrase] = {
     View.OTHER: ("other view", "기타 촬영상"),
 }
 
+POPULATIONS: dict[str, Phrase] = {  # of reference intervals
+    "dog, all breeds": ("dog, all breeds", "개, 전 품종"),
+    "dog (species assumed), all breeds": ("dog (species assumed), all breeds", "개(종은 가정), 전 품종"),
+}
+
 PHRASES: dict[str, Phrase] = {
     "not_a_diagnosis": ("AI – not a diagnosis", "AI 분석 – 진단이 아님"),
     "demonstration": (
@@ -178,6 +183,11 @@ def short_concept(code: Code, language: Language) -> str:
 def unit(code: Code, language: Language) -> str:
     """What is printed after a number; the UCUM code where no term is known."""
     return _pick(UNITS.get(code.value, (code.value, code.value)), language)
+
+
+def population(text: str, language: Language) -> str:
+    """Whom a reference interval was taken from; as written where no term is known."""
+    return _pick(POPULATIONS.get(text, (text, text)), language)
 
 
 def source(value: Source | SpacingSource, language: Language) -> str:

@@ -22,7 +22,7 @@ from sr_writer import strokes, wording
 from sr_writer.typeset import BOLD, REGULAR, Block, Colour, Mark, fit, font, stack, wrap
 
 LONGEST_SIDE = 1600  # of the radiograph, in pixels
-LEAST_SIDE = 1000  # smaller ones are enlarged, or the lines would hide them
+LEAST_SIDE = 1200  # smaller ones are enlarged, or the lines would hide them
 LEAST_HEIGHT = 1000  # of the panel, so that its text has room beside a low, wide image
 PANEL_WIDTH = 560
 BANNER_HEIGHT = 170
@@ -104,7 +104,7 @@ def _placeholder(language: Language) -> Image.Image:
 
 
 def _lines(picture: Image.Image, finding: Finding, scale: _Scale) -> None:
-    axes = [measurement for measurement in finding.measurements if measurement.concept != codes.VHS]
+    axes = [measurement for measurement in finding.measurements if not wording.is_of(measurement, codes.VHS)]
     points = [scale(point) for measurement in axes for line in measurement.lines.values() for point in line]
     _vertebrae(picture, finding, scale, away_from=points)
     for shape in finding.regions:
@@ -116,7 +116,7 @@ def _lines(picture: Image.Image, finding: Finding, scale: _Scale) -> None:
 
 
 def _axis(picture: Image.Image, measurement: Measurement, start: Point, end: Point, *, unit: float) -> None:
-    short = measurement.concept == codes.SHORT_AXIS
+    short = wording.is_of(measurement, codes.SHORT_AXIS)
     colour = SKY if short else YELLOW
     strokes.polyline(picture, [start, end], colour=colour, width=5 * unit, dash=26 * unit if short else 0)
     direction = strokes.along(start, end)
@@ -157,7 +157,7 @@ def _vertebrae(picture: Image.Image, finding: Finding, scale: _Scale, *, away_fr
         place = strokes.moved(_centre([edge, following]), _outward(edge, following, middle), 40 * unit)
         _label(picture, vertebra(number), place, colour=WHITE, size_px=26 * unit)
     for measurement in finding.measurements:
-        if measurement.concept == codes.VHS:
+        if wording.is_of(measurement, codes.VHS):
             for name, (_, end) in measurement.lines.items():
                 _transposed(picture, name, scale(end), edges, middle, unit=unit)
 
@@ -326,15 +326,15 @@ def _swatch(measurement: Measurement) -> Mark:
 
     def paint(draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], scale: float) -> None:
         left, top, right, bottom = box
-        middle, right = (top + bottom) / 2, right - 16 * scale
         width, reach = max(2, round(4 * scale)), 9 * scale
-        if measurement.concept == codes.SHORT_AXIS:
+        middle, left, right = (top + bottom) / 2, left + reach, right - 24 * scale
+        if wording.is_of(measurement, codes.SHORT_AXIS):
             third = (right - left) / 3
             for start in (left, left + 2 * third):
                 draw.line([(start, middle), (start + third, middle)], fill=SKY, width=width)
             for x in (left, right):
                 draw.polygon([(x, middle - reach), (x + reach, middle), (x, middle + reach), (x - reach, middle)], fill=SKY)
-        elif measurement.concept == codes.VHS:
+        elif wording.is_of(measurement, codes.VHS):
             draw.line([(left, middle), (right, middle)], fill=WHITE, width=max(1, width // 2))
             for part in range(5):
                 x = left + (right - left) * part / 4

@@ -78,7 +78,7 @@ def root(report: Report, headers: Sequence[Header], *, identity: Identity, langu
     groups = [
         _group(finding, report, by_uid[finding.sop_instance_uid], lineage=lineage, identity=identity, language=language)
         for finding in report.findings
-        if has_coordinates(finding) and finding.sop_instance_uid in by_uid
+        if has_coordinates(finding)
     ]
     evaluations = _evaluations(report, language)
     context = ObservationContext(
@@ -166,8 +166,8 @@ def _group(
                 referenced_coordinates=outlines or None,
             )
         )
-    named = {measurement.concept for measurement in finding.measurements}
-    about = finding.site if finding.concept in named and finding.site is not None else finding.concept
+    itself = any(wording.is_of(measurement, finding.concept) for measurement in finding.measurements)
+    about = finding.site if itself and finding.site is not None else finding.concept  # a score is of the heart
     comment = "; ".join(filter(None, [wording.brief(finding, language), _positions(finding, language)]))
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
@@ -190,7 +190,7 @@ def _positions(finding: Finding, language: Language) -> str:
 def _ruler(measurement: Measurement, finding: Finding) -> list[Sequence[Point]]:
     """The polylines of a number: its own lines; the vertebral heart score has one, the ruler along the counted vertebrae."""
     lines: list[Sequence[Point]] = list(measurement.lines.values())
-    if measurement.concept != terms_of.VHS:
+    if not wording.is_of(measurement, terms_of.VHS):
         return lines
     ruler = wording.vertebral_edges(finding)
     return [ruler] if len(ruler) > 1 else lines[:1]

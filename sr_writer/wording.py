@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from domain import terms
 from domain.terms import Language
 from domain.types import (
+    Code,
     Evidence,
     Finding,
     FindingOutcome,
@@ -36,6 +37,11 @@ def shown(value: float) -> float:
     return round(float(value), DECIMALS) + 0.0  # + 0.0: no "-0.0"
 
 
+def is_of(measurement: Measurement, concept: Code) -> bool:
+    """The same concept, whatever meaning a package's manifest gives it."""
+    return (measurement.concept.value, measurement.concept.scheme) == (concept.value, concept.scheme)
+
+
 def number(measurement: Measurement, language: Language) -> str:
     """ "10.8 v" """
     return f"{shown(measurement.value):.{DECIMALS}f} {terms.unit(measurement.unit, language)}"
@@ -56,7 +62,8 @@ def reference(measurement: Measurement, language: Language, *, source: bool = Fa
     interval = measurement.interval
     if interval is None:
         return ""
-    text = f"{terms.phrase('reference', language)} {interval.low:g}–{interval.high:g}, {interval.population}"
+    population = terms.population(interval.population, language)
+    text = f"{terms.phrase('reference', language)} {interval.low:g}–{interval.high:g}, {population}"
     return f"{text}; {interval.source}" if source and interval.source else text
 
 

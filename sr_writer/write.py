@@ -47,10 +47,12 @@ def write_report(
     """A Comprehensive SR in `directory`, named by its UID; the same report, headers and `previous` give the same bytes.
 
     Report.analysed_at is every time in it, as wall clock: pass it in the clinic's time zone. ValueError for a report
-    without evidence; OSError when a source cannot be opened or the document cannot be written.
+    without evidence or with a finding of an image that is not among it; OSError when a source cannot be opened or the
+    document cannot be written.
     """
-    if not report.evidence:
-        raise ValueError("a report needs at least one image as evidence")
+    known = {evidence.answer.ref.sop_instance_uid for evidence in report.evidence}
+    if not known or not known.issuperset(finding.sop_instance_uid for finding in report.findings):
+        raise ValueError("a report's evidence must hold at least one image, and every image of its findings")
     read = sorted(((read_header(item.path), item) for item in report.evidence), key=_order)
     headers = [header for header, _ in read]
     report = replace(report, evidence=tuple(item for _, item in read))
