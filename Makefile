@@ -5,12 +5,13 @@
 #   make test          all tests; make test TESTS=tests/unit PYTEST_ARGS="-k padded" runs some of them
 #   make check         format, lint, types, imports, and the gates' own tests
 #   make bench         how long an answer takes, and how fast the listener takes images
+#   make picture       README's picture, docs/overlay.jpg
 #   make constraints   resolve the pinned versions anew
 
 SETTINGS ?= houndsfield.toml
 PYTEST_ARGS ?=
 
-.PHONY: demo run test check bench constraints
+.PHONY: demo run test check bench picture constraints
 
 demo:
 	@scripts/environment
@@ -34,6 +35,11 @@ bench:
 	@scripts/debian-packages orthanc dcmtk iproute2 util-linux
 	@PYTHONPATH=tests scripts/isolated .venv/bin/python benchmarks/receive_pdu.py
 	@PYTHONPATH=tests scripts/isolated .venv/bin/python benchmarks/answer.py
+
+picture:
+	@scripts/environment
+	@mkdir -p docs
+	@.venv/bin/python scripts/picture.py docs/overlay.jpg
 
 constraints:
 	@scripts/refresh-constraints
