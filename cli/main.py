@@ -33,11 +33,14 @@ app.add_typer(phantom.app, name="phantom")
 
 
 def run() -> None:
-    """Entry point: turns the product's own errors into a sentence and an exit status."""
+    """Entry point: turns the product's own errors, and a command line that cannot be understood, into one sentence."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except typer.TyperException as error:
+        print(f"houndsfield: {error.format_message()} (see --help)", file=sys.stderr)
+        sys.exit(2)
     except HoundsfieldError as error:
         print(f"houndsfield: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)

@@ -9,6 +9,7 @@ import typer
 
 from cli.common import DEFAULT_FILE, ConfigOption, JsonOption, console, print_json, print_table
 from config.settings import load
+from inference.checking import check_package
 from inference.package import find_packages
 
 app = typer.Typer(help="Model packages.", no_args_is_help=True)
@@ -49,9 +50,9 @@ def check(
     """Hash, opset, shapes, and a dry run on the bundled sample with its expected output."""
     checks = check_package(directory)
     if json:
-        print_json([{"check": item.name, "ok": item.ok, "detail": item.detail} for item in checks])
+        print_json([{"check": item.name, "ok": item.fault is None, "fault": item.fault} for item in checks])
     else:
         for item in checks:
-            console.print(f"{'ok   ' if item.ok else 'FAULT'} {item.name}: {item.detail}", markup=False)
-    if not all(item.ok for item in checks):
+            console.print(f"ok    {item.name}" if item.fault is None else f"FAULT {item.name}: {item.fault}", markup=False)
+    if any(item.fault for item in checks):
         raise typer.Exit(1)

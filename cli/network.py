@@ -37,7 +37,7 @@ def send(
 ) -> None:
     """Behave like a modality: C-STORE of files as they are."""
     peer = peer_from(to, calling_ae=calling_ae)
-    with Progress(console=errors, transient=True) as progress:
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         bar = progress.add_task("Sending", total=None)
 
         def heard(what: StoreResult | Skipped) -> None:

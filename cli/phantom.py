@@ -24,6 +24,8 @@ def make(
 ) -> None:
     """Write synthetic studies as DICOM, each with its ground truth in truth.json. The same seed makes the same bytes."""
     written = 0
-    for number in track(range(seed, seed + count), description="Phantoms", console=errors, transient=True):
+    for number in track(
+        range(seed, seed + count), description="Phantoms", console=errors, transient=True, disable=not errors.is_terminal
+    ):
         written += len(make_study(number, directory=out / f"study-{number:06d}", rows=rows, columns=columns))
     console.print(f"{written} images of {count} studies in {out}", markup=False)

@@ -1,0 +1,173 @@
+"""The commands as a person or a script meets them: exit statuses, one-sentence errors, and the JSON contract."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import dx_file
+from nodes import write_settings
+from peers import free_port, qrscp
+
+from cli.main import run
+from config.settings import load
+from ledger import tasks
+from ledger.store import Ledger
+
+
+@dataclass(frozen=True)
+class Done:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Houndsfield = Callable[..., Done]
+
+
+@pytest.fixture
+def houndsfield(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Houndsfield:
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", ["houndsfield", *map(str, arguments)])
+        status = 0
+        try:
+            run()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        printed = capsys.readouterr()
+        return Done(status, printed.out, printed.err)
+
+    return command
+
+
+def one_sentence(done: Done) -> bool:
+    return done.status == 1 and done.err.count("\n") == 1 and "Traceback" not in done.err
+
+
+def test_config_init_writes_a_file_that_config_check_accepts(houndsfield: Houndsfield, tmp_path: Path) -> None:
+    assert houndsfield("config", "init").status == 0
+    checked = houndsfield("config", "check")
+    assert checked.status == 0
+    assert "no [[modality]] is listed: every caller will be refused" in checked.out
+    again = houndsfield("config", "init")
+    assert one_sentence(again)
+    assert "left as it is" in again.err
+
+
+def test_config_check_names_every_fault(houndsfield: Houndsfield, tmp_path: Path) -> None:
+    (tmp_path / "houndsfield.toml").write_text('[node]\nport = 0\nlanguage = "fr"\n')
+    checked = houndsfield("config", "check", "--json")
+    assert checked.status == 1
+    assert [fault.split(":")[0] for fault in checked.json["faults"]] == ["node.port", "node.language"]
+
+
+def test_missing_settings_are_one_sentence(houndsfield: Houndsfield) -> None:
+    for command in (("status",), ("tasks", "list"), ("echo",), ("serve",)):
+        done = houndsfield(*command)
+        assert one_sentence(done), done
+        assert "houndsfield config init" in done.err
+
+
+def test_analyse_answers_every_path(houndsfield: Houndsfield, tmp_path: Path) -> None:
+    image = dx_file(tmp_path / "in" / "a.dcm", BodyPartExamined="STIFLE")
+    text = tmp_path / "in" / "notes.txt"
+    text.write_text("no image")
+    done = houndsfield("analyse", tmp_path / "in", "--out", tmp_path / "out", "--json")
+    assert done.status == 0
+    (study,) = done.json["studies"]
+    assert study["outcome"] == "DECLINED"
+    assert "no model" in study["reason"]
+    assert [item["path"] for item in study["images"]] == [str(image)]
+    assert sorted(item["kind"] for item in study["documents"]) == ["sc", "sr"]
+    assert all(Path(item["path"]).exists() for item in study["documents"])
+    (rejected,) = done.json["rejected"]
+    assert rejected["path"] == str(text)
+    assert "not a DICOM file" in rejected["reason"]
+
+
+def test_analyse_makes_the_same_bytes_twice_wherever_the_file_lies(houndsfield: Houndsfield, tmp_path: Path) -> None:
+    made = []
+    for name in ("here", "there"):
+        dx_file(tmp_path / name / "a.dcm")
+        done = houndsfield("analyse", tmp_path / name, "--out", tmp_path / f"out-{name}", "--json")
+        assert done.status == 0
+        made.append({path.name: path.read_bytes() for path in (tmp_path / f"out-{name}").iterdir()})
+    assert len(made[0]) == 2
+    assert made[0] == made[1]
+
+
+def test_send_behaves_like_a_modality(houndsfield: Houndsfield, tmp_path: Path) -> None:
+    dx_file(tmp_path / "in" / "a.dcm")
+    with qrscp(tmp_path / "pacs") as pacs:
+        done = houndsfield("send", tmp_path / "in", "--to", f"PACS@127.0.0.1:{pacs.port}", "--json")
+        assert done.status == 0, done
+        assert [item["state"] for item in done.json["objects"]] == ["STORED"]
+    gone = houndsfield("send", tmp_path / "in", "--to", f"PACS@127.0.0.1:{pacs.port}")
+    assert one_sentence(gone)
+    wrong = houndsfield("send", tmp_path / "in", "--to", "PACS")
+    assert one_sentence(wrong)
+    assert "AE@HOST:PORT" in wrong.err
+
+
+def test_echo_tells_what_a_pacs_accepts_and_fails_when_one_is_down(houndsfield: Houndsfield, tmp_path: Path) -> None:
+    with qrscp(tmp_path / "pacs") as pacs:
+        write_settings(tmp_path, port=free_port(), destinations=[("pacs", "PACS", pacs.port), ("gone", "GONE", free_port())])
+        one = houndsfield("echo", "pacs", "--json")
+        assert one.status == 0, one
+        accepted = {item["name"] for item in one.json[0]["accepts"] if item["transfer_syntaxes"]}
+        assert {"Comprehensive SR Storage", "Secondary Capture Image Storage"} <= accepted
+        both = houndsfield("echo", "--json")
+        assert both.status == 1
+        assert [entry["answers"] for entry in both.json] == [True, False]
+    unknown = houndsfield("echo", "nobody")
+    assert one_sentence(unknown)
+    assert "known: pacs, gone" in unknown.err
+
+
+def test_status_of_a_node_that_does_not_run_is_not_well(houndsfield: Houndsfield, tmp_path: Path) -> None:
+    write_settings(tmp_path, port=free_port(), destinations=[("pacs", "PACS", free_port())])
+    done = houndsfield("status", "--json")
+    assert done.status == 1
+    assert done.json["ok"] is False
+    assert done.json["listener"]["answers"] is False
+    assert done.json["workers"]["alive"] == 0
+    assert done.json["destinations"][0]["name"] == "pacs"
+    assert "NONE ALIVE" in houndsfield("status").out
+
+
+def test_dead_tasks_are_listed_and_retried_all_or_none(houndsfield: Houndsfield, tmp_path: Path) -> None:
+    settings = load(write_settings(tmp_path, port=free_port()))
+    ledger = Ledger(settings.node.data_dir)
+    with ledger.transaction() as tx:
+        tasks.owe(tx, "image", "1", queue="analysis")
+        held = tasks.claim(tx, "analysis", connections={})
+        assert held
+        tasks.bury(tx, held, error="it broke")
+    listed = houndsfield("tasks", "list", "--json")
+    assert [(row["id"], row["state"], row["error"]) for row in listed.json] == [(held.id, "dead", "it broke")]
+    assert one_sentence(houndsfield("tasks", "retry", str(held.id), "99"))
+    assert houndsfield("tasks", "list", "--json").json[0]["state"] == "dead"
+    assert houndsfield("tasks", "retry", str(held.id)).status == 0
+    assert houndsfield("tasks", "list", "--json").json[0]["state"] == "ready"
+
+
+def test_phantoms_are_the_same_for_the_same_seed(houndsfield: Houndsfield, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        done = houndsfield(
+            "phantom", "make", "--count", "1", "--seed", "3", "--out", name, "--rows", "96", "--columns", "120"
+        )
+        assert done.status == 0
+    made = [{p.relative_to(tmp_path / n): p.read_bytes() for p in (tmp_path / n).rglob("*.*")} for n in ("one", "two")]
+    assert made[0] == made[1]
+    assert sum(path.suffix == ".dcm" for path in made[0]) == 3
