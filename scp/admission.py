@@ -112,10 +112,7 @@ class Admission:
         if caller.calling_ae != self._node.ae_title or caller.called_ae != self._node.ae_title:
             return False
         address = _address(caller.peer_host)
-        return address.is_loopback or address == _address(caller.local_host or caller.peer_host) != _UNSPECIFIED
-
-
-_UNSPECIFIED = ipaddress.ip_address("0.0.0.0")  # noqa: S104  compared with, not bound to
+        return address.is_loopback or bool(caller.local_host and address == _address(caller.local_host))
 
 
 def _address(host: str) -> IpAddress:

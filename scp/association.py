@@ -21,7 +21,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from scp.admission import LOCAL_LIMIT_EXCEEDED, Admission, Admitted, Caller, Refused, RefusedCaller, Rejected
-from scp.contexts import negotiate
+from scp.contexts import STORAGE_SOP_CLASSES, negotiate
 from scp.pdu import PduReader
 from scp.upper_layer import BufferedSocket, UpperLayer
 
@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 0.1
 CANNOT_UNDERSTAND = 0xC000
+SOP_CLASS_NOT_SUPPORTED = 0x0122
 
 
 class Slots:
@@ -150,22 +151,26 @@ class AcceptedAssociation(Association):
             cast(BufferedSocket, self.dul.socket).cut()
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
+        """What the library would leave without an answer, or abort for, gets a failure status."""
         if isinstance(msg, C_STORE) and not msg.is_valid_request:
-            if msg.MessageID is None:
-                self.abort()  # nothing that could be answered
-                return
-            # The library leaves such a request without any answer, and the sender waiting.
-            answer = C_STORE()
-            answer.MessageIDBeingRespondedTo = msg.MessageID
-            answer.AffectedSOPClassUID = msg.AffectedSOPClassUID
-            answer.AffectedSOPInstanceUID = msg.AffectedSOPInstanceUID
-            answer.Status = CANNOT_UNDERSTAND
-            comment = "The C-STORE command lacks a required field"
-            answer.ErrorComment = comment  # type: ignore[assignment]  # pynetdicom 3.0.4 declares None alone
-            log.warning("image refused", peer=self.peer_host, status="0xC000", reason=comment)
-            self.dimse.send_msg(answer, context_id)
+            self._fail(msg, context_id, CANNOT_UNDERSTAND, "The C-STORE command lacks a required field")
+        elif isinstance(msg, C_STORE) and str(msg.AffectedSOPClassUID) not in STORAGE_SOP_CLASSES:
+            self._fail(msg, context_id, SOP_CLASS_NOT_SUPPORTED, "This SOP Class is not stored here")
+        else:
+            super()._serve_request(msg, context_id)
+
+    def _fail(self, request: C_STORE, context_id: int, status: int, comment: str) -> None:
+        log.warning("image refused", peer=self.peer_host, status=f"0x{status:04X}", reason=comment)
+        if request.MessageID is None:
+            self.abort()  # nothing that could be answered
             return
-        super()._serve_request(msg, context_id)
+        answer = C_STORE()
+        answer.MessageIDBeingRespondedTo = request.MessageID
+        answer.AffectedSOPClassUID = request.AffectedSOPClassUID
+        answer.AffectedSOPInstanceUID = request.AffectedSOPInstanceUID
+        answer.Status = status
+        answer.ErrorComment = comment  # type: ignore[assignment]  # pynetdicom 3.0.4 declares None alone
+        self.dimse.send_msg(answer, context_id)
 
 
 class _Acceptor(ACSE):

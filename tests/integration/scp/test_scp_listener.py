@@ -27,6 +27,7 @@ from pydicom.uid import (
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
+from structlog.testing import capture_logs
 
 from config.settings import Modality, Node
 from domain.errors import DataSetUnusable, StorageUnavailable
@@ -292,11 +293,12 @@ def test_an_object_beyond_the_bound_is_refused_and_not_kept(spool: Spool) -> Non
 def test_a_stranger_is_rejected_with_a_line_for_it_staff(
     listener: Listener, spool: Spool, calling: str, called: str, rejection: tuple[int, int, int], reason: str
 ) -> None:
-    with associated(listener, calling=calling, called=called) as association:
+    with capture_logs() as lines, associated(listener, calling=calling, called=called) as association:
         assert association.is_rejected
         answer = association.acceptor.primitive
         assert answer is not None
         assert (answer.result, answer.result_source, answer.diagnostic) == rejection
+    assert {"event": "association refused", "reason": reason, "log_level": "warning"} in lines
     assert spool.refused == [
         RefusedCaller(calling_ae=calling, called_ae=called, peer_host="127.0.0.1", reason=reason, unknown=True)
     ]

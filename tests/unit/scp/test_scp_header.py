@@ -146,7 +146,7 @@ def test_sequences_may_be_nested_to_any_depth(transfer_syntax: str) -> None:
 
 def test_a_sequence_of_unknown_vr_is_implicit_inside() -> None:
     item = Dataset()
-    item.add_new(0x00080100, "SH", "ABCD")
+    item.add_new(0x00091010, "OB", bytes(0x4142))  # its length reads "BA", like a VR
     before, after = image(), image()
     del before[0x00200000:], after[:0x00200000]
     sequence = pack("<HH2sHI", 0x0009, 0x1001, b"UN", 0, 0xFFFFFFFF) + pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
