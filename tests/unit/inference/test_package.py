@@ -1,0 +1,200 @@
+"""Model packages: what loads, what does not and why, and what `models check` finds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from model_factory import FIXED_VHS, MANIFEST, OPSET, constant_model, heart_package
+from PIL import Image
+
+from domain.errors import ModelFailed, ModelInvalid
+from inference import package as package_module
+from inference.checking import check_package, opset_of
+from inference.package import find_packages, load_package
+from inference.runtime import Runtime
+
+
+def test_a_package_says_who_it_is(tmp_path: Path) -> None:
+    identity = load_package(heart_package(tmp_path / "fixed-heart")).identity
+    assert (identity.name, identity.version, identity.clinical_status) == ("fixed-heart", "1.0.0", "demonstration")
+    assert identity.performance == "Measured on nothing: it always gives the same answer."
+
+
+def test_another_version_and_other_weights_are_other_devices(tmp_path: Path) -> None:
+    first = load_package(heart_package(tmp_path / "a"))
+    again = load_package(heart_package(tmp_path / "b"))
+    version = load_package(heart_package(tmp_path / "c", version="1.0.1"))
+    weights = load_package(heart_package(tmp_path / "d", lateral_probability=0.8))
+    assert first.identity == again.identity
+    assert len({one.identity.device_uid for one in (first, version, weights)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("format = 1", "format = 2", "package.toml, format: Input should be 1"),
+        ('manufacturer = "Tests"', "", "package.toml, manufacturer: Field required"),
+        ('manufacturer = "Tests"', 'manufacturer = "Tests"\nlicence = "x"', "package.toml, licence: there is no such key"),
+        ('name = "{name}"', 'name = "Fixed Heart"', "package.toml, name: String should match pattern"),
+        ('species = ["dog"]', 'species = ["wolf"]', "package.toml, applicability.species.1: Input should be"),
+        ("low_percent = 0.5", "low_percent = 99.9", "package.toml, input: low_percent must be below high_percent"),
+        ("n = 1", "n = 0", "package.toml, performance.figure.1.n: Input should be greater"),
+        ("views = [4]\n", "", "package.toml: outputs.views is missing: head vertebral-heart-score reads it"),
+        (
+            "[performance]",
+            "[head.operating_points]\ncoherense = 0.5\n[performance]",
+            "package.toml, head.1.operating_points.coherense: Unexpected keyword argument",
+        ),
+        ("opset = ", "opset ", "package.toml is not TOML"),
+    ],
+)
+def test_a_broken_manifest_is_named_by_its_key(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in MANIFEST
+    directory = heart_package(tmp_path / "fixed-heart", manifest=MANIFEST.replace(old, new, 1))
+    with pytest.raises(ModelInvalid) as refused:
+        load_package(directory)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "CARD.md", "package.toml"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    directory = heart_package(tmp_path / "fixed-heart")
+    (directory / name).unlink()
+    with pytest.raises(ModelInvalid, match=name):
+        load_package(directory)
+
+
+def test_weights_that_the_manifest_does_not_name_do_not_load(tmp_path: Path) -> None:
+    directory = heart_package(tmp_path / "fixed-heart")
+    weights = bytearray((directory / "model.onnx").read_bytes())
+    weights[len(weights) // 2] ^= 1
+    (directory / "model.onnx").write_bytes(weights)
+    with pytest.raises(ModelInvalid, match="onnx_sha256"):
+        load_package(directory)
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    monkeypatch.setattr(package_module, "_shipped", lambda: list(folder.iterdir()))
+    return folder
+
+
+def test_shipped_packages_and_those_of_the_settings_are_found_by_name(tmp_path: Path, shipped: Path) -> None:
+    heart_package(shipped / "b", name="bravo")
+    heart_package(shipped / "a", name="alpha")
+    (shipped / "__pycache__").mkdir()
+    (shipped / "__init__.py").touch()
+    heart_package(tmp_path / "mine" / "c", name="charlie")
+    assert [one.name for one in find_packages()] == ["alpha", "bravo"]
+    assert [one.name for one in find_packages(str(tmp_path / "mine"))] == ["alpha", "bravo", "charlie"]
+
+
+def test_a_broken_or_doubled_package_stops_instead_of_vanishing(tmp_path: Path, shipped: Path) -> None:
+    heart_package(shipped / "a", name="alpha")
+    with pytest.raises(ModelInvalid, match="no folder"):
+        find_packages(str(tmp_path / "none"))
+    heart_package(tmp_path / "mine" / "a", name="alpha")
+    with pytest.raises(ModelInvalid, match="two model packages are named alpha"):
+        find_packages(str(tmp_path / "mine"))
+    (tmp_path / "mine" / "a" / "model.onnx").unlink()
+    with pytest.raises(ModelInvalid, match=r"model.onnx"):
+        find_packages(str(tmp_path / "mine"))
+
+
+def test_shipped_packages_come_from_the_installed_folder() -> None:
+    here = Path(__file__).parents[3] / "models"
+    assert {path.parent for path in package_module._shipped()} == {here}
+
+
+def names(directory: Path) -> list[str]:
+    """The checks that passed, and the last one's fault if there is one."""
+    checks = check_package(directory)
+    assert all(check.fault is None for check in checks[:-1])
+    return [check.name if check.fault is None else f"{check.name}: {check.fault}" for check in checks]
+
+
+def test_a_sound_package_passes_every_check(tmp_path: Path) -> None:
+    assert names(heart_package(tmp_path / "fixed-heart")) == ["manifest", "weights", "opset", "shapes", "sample"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("format = 1", "format = 2", "manifest: "),
+        ('"{sha256}"', '"' + "0" * 64 + '"', "weights: "),
+        (f"opset = {OPSET}", "opset = 12", f"opset: model.onnx is of opset {OPSET}, the manifest says 12"),
+        ("columns = 320", "columns = 640", "shapes: model fixed-heart: model.onnx does not take the manifest's input"),
+        ('name = "image"', 'name = "film"', "shapes: model fixed-heart: model.onnx does not take the manifest's input"),
+        (
+            "spine = [1, 64, 80]",
+            "spine = [1, 32, 40]",
+            "shapes: model fixed-heart: output spine of model.onnx has the shape [1, 64, 80], the manifest says [1, 32, 40]",
+        ),
+        ("points = [5, 2]", "points = [5, 2]\nmask = [1]", "shapes: model fixed-heart: model.onnx has no output mask"),
+    ],
+)
+def test_each_check_finds_its_fault(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in MANIFEST
+    found = names(heart_package(tmp_path / "fixed-heart", manifest=MANIFEST.replace(old, new, 1)))[-1]
+    assert found.startswith(said)
+
+
+def test_weights_that_are_no_model(tmp_path: Path) -> None:
+    directory = heart_package(tmp_path / "fixed-heart")
+    manifest = (directory / "package.toml").read_text()
+    sha256 = load_package(directory).manifest.onnx_sha256
+    (directory / "model.onnx").write_bytes(b"not a model")
+    other = package_module.weights_sha256(directory)
+    (directory / "package.toml").write_text(manifest.replace(sha256, other))
+    assert names(directory)[-1].startswith("opset: model.onnx is of opset None")
+    with pytest.raises(ModelInvalid, match=r"model\.onnx does not load"):
+        Runtime(load_package(directory), threads=1)
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [
+        ({"vertebral-heart-score": {"vhs": FIXED_VHS + 1, "tolerance": 0.5}}, "the model answers 10.1"),
+        ({"vertebral-heart-score": {"vhs": float("nan"), "tolerance": 0.5}}, "the model answers 10.1"),
+        ({}, "expected.json does not say what head vertebral-heart-score answers"),
+        ({"vertebral-heart-score": {"vhs": 10}}, "sample.png or expected.json is missing or broken"),
+        ([], "sample.png or expected.json is missing or broken"),
+    ],
+)
+def test_another_answer_to_the_sample_than_expected(tmp_path: Path, expected: object, said: str) -> None:
+    directory = heart_package(tmp_path / "fixed-heart")
+    (directory / "expected.json").write_text(json.dumps(expected))
+    assert names(directory)[-1].startswith(f"sample: {said}")
+
+
+def test_a_refused_a_missing_and_a_misshapen_sample(tmp_path: Path) -> None:
+    refusing = heart_package(tmp_path / "a", lateral_probability=0.1)
+    assert names(refusing)[-1].startswith("sample: the model refuses sample.png (not_a_lateral_thorax)")
+    directory = heart_package(tmp_path / "b")
+    Image.fromarray(np.zeros((20, 20), dtype=np.uint8)).save(directory / "sample.png")
+    assert names(directory)[-1] == "sample: sample.png must be an 8-bit gray image of 320 × 256 pixels"
+    (directory / "sample.png").unlink()
+    assert names(directory)[-1] == "sample: sample.png or expected.json is missing or broken"
+
+
+def test_numbers_that_are_none_are_a_broken_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelInvalid):
+        Runtime(load_package(heart_package(tmp_path / "a", nan=True)), threads=1)
+    sound = Runtime(load_package(heart_package(tmp_path / "b")), threads=1)
+    with pytest.raises(ModelFailed):
+        sound.predict(np.zeros((2, 1, 8, 8), dtype=np.float32))
+
+
+def test_the_opset_is_read_and_broken_bytes_have_none() -> None:
+    model = constant_model({"points": np.zeros((1, 2), dtype=np.float32)})
+    assert opset_of(model) == OPSET
+    for length in range(len(model) - 4):
+        assert opset_of(model[:length]) is None
+    for content in (b"", b"hello", b"\xff" * 40, bytes(100)):
+        assert opset_of(content) is None
