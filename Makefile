@@ -6,6 +6,7 @@
 #   make check         format, lint, types, imports, and the gates' own tests
 #   make bench         how long an answer takes, and how fast the listener takes images
 #   make picture       README's picture, docs/overlay.jpg
+#   make picture       README's picture anew
 #   make constraints   resolve the pinned versions anew
 
 SETTINGS ?= houndsfield.toml
@@ -40,6 +41,10 @@ picture:
 	@scripts/environment
 	@mkdir -p docs
 	@.venv/bin/python scripts/picture.py docs/overlay.jpg
+
+picture:
+	@scripts/environment
+	@.venv/bin/python scripts/picture.py
 
 constraints:
 	@scripts/refresh-constraints
