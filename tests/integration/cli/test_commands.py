@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import dx_file
+from factories import dx_file, gradient
 from nodes import write_settings
 from peers import free_port, qrscp
 
@@ -80,7 +80,8 @@ def test_missing_settings_are_one_sentence(houndsfield: Houndsfield) -> None:
 
 
 def test_analyse_answers_every_path(houndsfield: Houndsfield, tmp_path: Path) -> None:
-    image = dx_file(tmp_path / "in" / "a.dcm", BodyPartExamined="STIFLE")
+    stifle = {"BodyPartExamined": "STIFLE", "AnatomicRegionSequence": None}
+    image = dx_file(tmp_path / "in" / "a.dcm", pixels=gradient(400, 500), **stifle)
     text = tmp_path / "in" / "notes.txt"
     text.write_text("no image")
     done = houndsfield("analyse", tmp_path / "in", "--out", tmp_path / "out", "--json")
