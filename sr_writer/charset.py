@@ -72,5 +72,15 @@ def _holds(terms: tuple[str, ...], text: str) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns and writes "?" where a set lacks a letter: compared below
         encodings = convert_encodings(list(terms))
+        if "euc_kr" in encodings and any(_is_composed(letter) for letter in text):
+            return False
         # line breaks end an escape sequence, and pydicom 3.0.2 writes no new one after them: such a text is not held
         return decode_bytes(encode_string(text, encodings), encodings, set(PN_DELIMS) | set(TEXT_VR_DELIMS)) == text
+
+
+def _is_composed(letter: str) -> bool:
+    """A syllable outside KS X 1001: Python spells it as eight bytes of letters, which other toolkits don't put together."""
+    try:
+        return len(letter.encode("euc_kr")) > 2
+    except UnicodeEncodeError:
+        return False  # the round trip below shows it

@@ -1,0 +1,130 @@
+"""The same words in SR and overlay, and none that could pass for "normal" where nothing was assessed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from answers import ANALYSED_AT, INTERVAL, MODEL, OUTCOMES, STUDY_UID, evidence, not_assessable, report, vhs
+from factories import dx_file
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain import codes, terms
+from domain.terms import Language
+from domain.types import Finding, FindingOutcome, Measurement, Outcome, Reason, Report
+from sr_writer import wording
+
+EN, KO = Language.ENGLISH, Language.KOREAN
+NORMAL = re.compile(r"normal|정상|unremarkable|no abnormal", re.IGNORECASE)
+
+
+def score(value: float) -> Measurement:
+    return Measurement(concept=codes.VHS, value=value, unit=codes.VERTEBRAE, lines={}, interval=INTERVAL)
+
+
+@pytest.mark.parametrize(
+    ("value", "english"),
+    [
+        (8.44, "below the reference interval"),
+        (8.46, "within the reference interval"),
+        (10.54, "within the reference interval"),  # shown as 10.5
+        (10.56, "above the reference interval"),
+    ],
+)
+def test_a_number_lies_where_its_shown_value_lies(value: float, english: str) -> None:
+    assert wording.position(score(value), EN) == english
+
+
+def test_a_measurement_in_words() -> None:
+    expected = "Vertebral heart score 10.8 v – above the reference interval (reference 8.5–10.5, dog, all breeds)"
+    assert wording.measured(score(10.83), EN) == expected
+    assert wording.measured(vhs("2.25.1").measurements[1], KO) == "장축 87.3 mm (검출기 기준, 실제보다 큼)"
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize(
+    ("outcome", "findings", "english"),
+    [
+        (Outcome.ANALYSED, (vhs("2.25.1"),), "VHS 10.8"),
+        (Outcome.ANALYSED, (not_assessable("2.25.1"),), "NOT ASSESSABLE"),
+        (Outcome.ANALYSED, (), "NOT ASSESSABLE"),
+        (Outcome.DECLINED, (), "NOT ANALYSED"),
+        (Outcome.FAILED, (), "ANALYSIS FAILED"),
+        (Outcome.FAILED, (vhs("2.25.1"),), "ANALYSIS FAILED"),
+    ],
+)
+def test_verdicts(outcome: Outcome, findings: tuple[Finding, ...], english: str, language: Language) -> None:
+    said = wording.verdict(outcome, findings, language)
+    assert said == english if language is EN else not NORMAL.search(said)
+
+
+def test_two_images_give_two_numbers_in_one_verdict() -> None:
+    both = [vhs("2.25.1"), vhs("2.25.2", score=9.9)]
+    assert wording.verdict(Outcome.ANALYSED, both, EN) == "VHS 10.8 · VHS 9.9"
+
+
+@given(
+    outcome=st.sampled_from(Outcome),
+    language=st.sampled_from(Language),
+    code=st.sampled_from(["no_model", "not_an_image", "model_failed", "pitch_implausible", "out_of_frame"]),
+    count=st.integers(0, 3),
+)
+def test_silence_says_that_it_is_not_normal(outcome: Outcome, language: Language, code: str, count: int) -> None:
+    findings = tuple(replace(not_assessable("2.25.1"), reason=Reason(code=code)) for _ in range(count))
+    silent = Report(
+        study_instance_uid=STUDY_UID,
+        model=MODEL,
+        outcome=outcome,
+        reason=Reason(code=code),
+        evidence=(),
+        findings=findings,
+        revision=1,
+        analysed_at=ANALYSED_AT,
+    )
+    said = " ".join(wording.conclusion(silent, language))
+    disclaimer = terms.phrase("nothing_concluded", language)
+    assert disclaimer in said
+    assert not NORMAL.search(said.replace(disclaimer, ""))
+
+
+@pytest.mark.parametrize("language", Language)
+def test_a_measured_report_never_says_normal(tmp_path: Path, language: Language) -> None:
+    measured = report([evidence(dx_file(tmp_path / "a.dcm"), "measured")])
+    said = " ".join(wording.conclusion(measured, language))
+    assert not NORMAL.search(said)
+    assert terms.phrase("not_a_diagnosis", language) in said
+    assert "DEMONSTRATION" in said
+
+
+def test_an_absence_is_said_only_of_what_was_looked_for() -> None:
+    absent = replace(not_assessable("2.25.1"), outcome=FindingOutcome.ABSENT, reason=None, probability=0.04)
+    assert wording.verdict(Outcome.ANALYSED, [absent], EN) == "VHS not seen"
+    assert wording.answered(absent, EN) == "Vertebral heart score: not seen (4%)"
+    assert not wording.is_silent(Outcome.ANALYSED, [absent])
+
+
+def test_each_image_is_told_with_what_became_of_it(tmp_path: Path) -> None:
+    items = [evidence(dx_file(tmp_path / f"{n}.dcm", instance=n), kind) for n, kind in enumerate(OUTCOMES, 1)]
+    whole = report(items)
+    lines = [wording.image(n, item, whole, EN) for n, item in enumerate(items, 1)]
+    assert lines[0] == "Image 1 of 4 (thorax (from the header), lateral (seen in the image)): Analysed"
+    assert lines[2].endswith("NOT ANALYSED – no model for this region (limb)")
+    assert lines[3].endswith("ANALYSIS FAILED – the image could not be read: the pixel data are too short")
+    assert wording.failed_count(whole) == 1
+
+
+def test_an_image_that_only_another_model_read_was_not_analysed_by_this_one(tmp_path: Path) -> None:
+    other = replace(MODEL, name="another", device_uid="2.25.102")
+    item = evidence(dx_file(tmp_path / "a.dcm"), "measured", model=other)
+    whole = replace(report([item]), model=MODEL, findings=())
+    assert wording.outcome_of(whole, item)[0] is Outcome.DECLINED
+
+
+def test_an_assumed_species_is_called_so(tmp_path: Path) -> None:
+    answer = evidence(dx_file(tmp_path / "a.dcm"), "measured").answer
+    assert wording.fact(answer.species, answer.species_source, EN) == "dog (assumed)"
+    assert wording.fact(answer.species, answer.species_source, KO) == "개 (가정)"
+
