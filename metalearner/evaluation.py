@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from domain.types import FindingOutcome, InstanceRef, Outcome, Patient, Radiograph, Source, SpacingSource, Species
+from inference.engine import Engine
+from inference.package import load_package
 from phantoms.views import CropName, Phantom, Unframeable, render
 
 FloatArray = npt.NDArray[np.float64]
@@ -167,3 +171,34 @@ def _pitch_error(case: Case) -> float:
 
 def _mean_length(edges: FloatArray) -> float:
     return float(np.linalg.norm(np.diff(edges, axis=0), axis=1).mean())
+
+
+def read_by(engine: Engine, pixels: npt.NDArray[np.float32]) -> Answer:
+    """What is filed for this picture. A film whose header names neither view nor spacing, so that the pixels decide."""
+    radiograph = Radiograph(
+        ref=InstanceRef(sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1", sop_instance_uid="2.25.1"),
+        pixels=pixels,
+        spacing_mm=None,
+        spacing_source=SpacingSource.UNKNOWN,
+        modality="DX",
+        patient=Patient(species=Species.DOG, species_source=Source.HEADER),
+    )
+    (model,) = engine.analyse(radiograph).models
+    if model.outcome is not Outcome.ANALYSED or len(model.findings) != 1:
+        return Answer(vhs=None, reason=model.outcome)
+    (finding,) = model.findings
+    if finding.outcome is FindingOutcome.NOT_ASSESSABLE:
+        return Answer(vhs=None, reason="" if finding.reason is None else finding.reason.code)
+    score = finding.measurements[0]
+    lines = {name: np.array(line) for measurement in finding.measurements for name, line in measurement.lines.items()}
+    return Answer(
+        vhs=score.value,
+        long_axis=lines["long_axis"],
+        short_axis=lines["short_axis"],
+        vertebral_edges=np.array(finding.guides[0].points),
+    )
+
+
+def accuracy(package: Path, *, laterals: int = 200, share_of_others: float = 1.0, threads: int = 2) -> list[Case]:
+    engine = Engine([load_package(package)], threads=threads)
+    return run(lambda pixels: read_by(engine, pixels), laterals=laterals, share_of_others=share_of_others)
