@@ -112,6 +112,10 @@ class AcceptedAssociation(Association):
             self.reception.slots.leave(self)
             cast("Server", self._server).ended(self)
 
+    def kill(self) -> None:
+        self.reception.slots.leave(self)  # the connection may linger; nothing more is taken from it
+        super().kill()
+
     def _bind_defaults(self) -> None:
         """The library's log handlers, which format every PDU and message, are left out."""
         for event in evt._INTERVENTION_EVENTS:
