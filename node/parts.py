@@ -54,6 +54,8 @@ def run_listener(settings: Settings) -> None:
     pipeline.spool.clear_incoming()
 
     def refused(caller: RefusedCaller) -> None:
+        if not caller.unknown:  # a known sender at the association limit: the listener has logged it
+            return
         with pipeline.ledger.transaction() as tx:
             peers.refused(
                 tx,
