@@ -34,6 +34,8 @@ _RELEASE_SECONDS = 5.0
 _PDUS_IN_FLIGHT = 32
 # A peer may allow PDUs without limit; these are large enough for any network and small enough to see progress by.
 _LARGEST_PDU_BYTES = 1 << 20
+# What the kernel may hold back unsent when the wait for a response begins; on a slow line its own 4 MB would outlast it.
+_SEND_BUFFER_BYTES = 256 << 10
 # A link slower than this is not waited for: the bound on a peer that trickles.
 _LEAST_BYTES_PER_SECOND = 20_000
 
@@ -230,6 +232,7 @@ def _limit(connection: socket.socket, timeout_seconds: float) -> None:
     limit = struct.pack("ll", seconds, int((timeout_seconds - seconds) * 1_000_000))
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 

@@ -335,6 +335,11 @@ def test_an_unknown_host_name_is_said() -> None:
         echo(Peer(ae_title="PACS", host="pacs.invalid", port=104), timeout_seconds=LONG_SECONDS)
 
 
+def test_a_host_name_is_resolved() -> None:
+    with scp() as peer:
+        echo(Peer(ae_title="PACS", host="localhost", port=peer.port), timeout_seconds=LONG_SECONDS)
+
+
 def test_a_black_hole_costs_no_more_than_the_time_out() -> None:
     """Linux drops further connection requests once the queue of a listener that never accepts is full."""
     with socket.socket() as listener:
@@ -422,18 +427,26 @@ def test_a_peer_that_stops_reading_in_the_middle_costs_no_more_than_the_limit(tm
         over.set()
 
 
-def test_a_slow_peer_is_waited_for_as_long_as_it_makes_progress(tmp_path: Path) -> None:
-    path = dx_file(tmp_path / "a.dcm", pixels=np.zeros((2000, 2000), np.uint16))
+@pytest.mark.parametrize(("pdu_bytes", "seconds_per_pdu"), [(16382, 0.003), (0, 0.12)])
+def test_a_slow_peer_is_waited_for_as_long_as_it_makes_progress(
+    tmp_path: Path, pdu_bytes: int, seconds_per_pdu: float
+) -> None:
+    """The data takes longer than the time-out, in many small PDUs or few large ones."""
+    rows = 2000 if pdu_bytes else 4000
+    path = dx_file(tmp_path / "a.dcm", pixels=np.zeros((rows, 2000), np.uint16))
     kept = Kept()
 
     def slow(event: Any) -> None:
         if type(event.pdu).__name__ == "P_DATA_TF":
-            time.sleep(0.003)  # about 500 PDUs: longer than the time-out in total
+            time.sleep(seconds_per_pdu)
 
-    with scp((evt.EVT_PDU_RECV, slow), (evt.EVT_C_STORE, kept)) as peer:
+    def prepare(entity: AE) -> None:
+        entity.maximum_pdu_size = pdu_bytes
+
+    with scp((evt.EVT_PDU_RECV, slow), (evt.EVT_C_STORE, kept), prepare=prepare) as peer:
         started = time.monotonic()
-        result = send_document(path, peer, timeout_seconds=1.0)
-    assert time.monotonic() - started > 1.0
+        result = send_document(path, peer, timeout_seconds=1.2)
+    assert time.monotonic() - started > 1.2
     assert result.state is StoreState.STORED and kept.data_sets == [body(path)]
 
 
