@@ -13,7 +13,7 @@ FROM debian:bookworm-slim
 RUN apt-get update && apt-get install --yes --no-install-recommends python3 && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 11112 --home-dir /data houndsfield && install --directory --owner houndsfield --group houndsfield /data /models
 COPY --from=builder /opt/houndsfield /opt/houndsfield
-ENV PATH=/opt/houndsfield/bin:$PATH PYTHONUNBUFFERED=1
+ENV PATH=/opt/houndsfield/bin:$PATH PYTHONUNBUFFERED=1 ORT_DISABLE_TELEMETRY=1
 USER houndsfield
 WORKDIR /data
 VOLUME ["/data", "/models"]
