@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from domain.codes import HEART, LONG_AXIS, MILLIMETRE, SHORT_AXIS, VERTEBRAE
+from domain.errors import ModelFailed
 from domain.measures import VertebralHeartScore, vertebral_heart_score
 from domain.types import (
     Code,
@@ -47,12 +48,16 @@ class HeadAnswer:
 
 
 def read_head(head: Head, *, plane: Plane, predict: Predict, radiograph: Radiograph) -> HeadAnswer:
-    """Ask the model and say its answer about this image. ModelFailed comes through from `predict`."""
+    """Ask the model and say its answer about this image. ModelFailed when it breaks, or answers what cannot be read."""
     gates = head.operating_points
-    reading = read_heart(plane.values, predict, gates)
+    try:
+        reading = read_heart(plane.values, predict, gates)
+        finding = vhs_finding(reading, concept=head.concept.code, plane=plane, radiograph=radiograph)
+    except (ValueError, ArithmeticError, LookupError) as error:
+        raise ModelFailed("the model's answer makes no geometry") from error
     lateral = reading.lateral_probability >= gates.lateral_probability
     return HeadAnswer(
-        finding=vhs_finding(reading, concept=head.concept.code, plane=plane, radiograph=radiograph),
+        finding=finding,
         view=View.LATERAL if lateral else None,
         region=Region.THORAX if lateral else None,
     )

@@ -33,17 +33,24 @@ def heart_package(
     version: str = "1.0.0",
     lateral_probability: float = 0.9,
     nan: bool = False,
+    no_heart: bool = False,
     manifest: str | None = None,
 ) -> Path:
-    """manifest: text that replaces the package's own, {sha256} in it filled in. nan: the model's answers are no numbers."""
+    """manifest: text that replaces the package's own, {sha256} in it filled in. nan: the model's answers are no numbers.
+    no_heart: all landmarks are one point, in a package whose gates let that pass.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     outputs = heart_outputs(lateral_probability=lateral_probability)
     if nan:
         outputs["points"][:] = np.nan
+    if no_heart:
+        outputs["points"][:] = [(T4_COLUMN, SPINE_ROW)], [(COLUMNS - T4_COLUMN, SPINE_ROW)]
     weights = constant_model(outputs)
     (directory / "model.onnx").write_bytes(weights)
     sha256 = hashlib.sha256(weights).hexdigest()
     text = MANIFEST if manifest is None else manifest
+    if no_heart:
+        text = text.replace("[performance]", NO_GATES + "[performance]")
     text = text.replace("{sha256}", sha256).replace("{name}", name).replace("{version}", version)
     (directory / "package.toml").write_text(text, encoding="utf-8")
     (directory / "CARD.md").write_text("# A model for tests: it always gives the same answer\n", encoding="utf-8")
@@ -109,6 +116,14 @@ value = 0.0
 unit = "vertebrae"
 n = 1
 data_set = "none"
+"""
+
+
+NO_GATES = """
+[head.operating_points]
+long_axis_vertebrae = [0.0, 100.0]
+axis_ratio = [0.0, 100.0]
+off_perpendicular_degrees = 1000.0
 """
 
 

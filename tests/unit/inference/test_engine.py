@@ -274,6 +274,12 @@ def test_a_broken_model_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (failed.outcome, failed.reason and failed.reason.code) == (Outcome.FAILED, "model_failed")
 
 
+def test_an_answer_that_makes_no_geometry_is_a_failed_model(tmp_path: Path) -> None:
+    package = load_package(heart_package(tmp_path / "m" / "a", no_heart=True))
+    found = answer(Engine([package], threads=1), tmp_path)
+    assert (found.outcome, found.reason and found.reason.code) == (Outcome.FAILED, "model_failed")
+
+
 def test_what_cannot_be_read_failed_and_what_is_no_image_is_declined(engine: Engine, tmp_path: Path) -> None:
     short = answer(engine, tmp_path, NumberOfFrames=7)
     assert short.outcome is Outcome.FAILED
