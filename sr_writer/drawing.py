@@ -202,11 +202,11 @@ def _banner(
     answer = evidence.answer
     silent = wording.is_silent(answer.outcome, findings)
     signal = _signal(evidence, silent)
-    draw.rectangle([0, 0, width, height], fill=BANNER)
+    draw.rectangle([0, 0, width - 1, height - 1], fill=BANNER)
     band = round(height * 0.14) if silent else 0
     if silent:
-        _hatch(draw, (0, 0, width, band), signal)
-        _hatch(draw, (0, height - band, width, height), signal)
+        _hatch(draw, (0, 0, width - 1, band - 1), signal)
+        _hatch(draw, (0, height - band, width - 1, height - 1), signal)
     margin, middle, room = round(height * 0.17), height / 2, height - 2 * band
     verdict = wording.verdict(answer.outcome, findings, language)
     large = fit(verdict, BOLD, width_px=width * 0.44, height_px=room * 0.84)
@@ -366,13 +366,12 @@ def _legal(evidence: Evidence, language: Language) -> list[Block]:
     blocks = []
     for number, spoken in enumerate(evidence.answer.models):
         model = f"{terms.phrase('model', language)}: {wording.model(spoken.model)}"
-        blocks.append(Block(text=model, size_px=25, colour=GREY, gap_before_px=26 if number == 0 else 6))
-        status = wording.status(spoken.model, language)
-        if status:
-            blocks.append(Block(text=status, size_px=26, colour=ORANGE, bold=True, gap_before_px=4))
-    blocks.append(
-        Block(text=terms.phrase("not_a_diagnosis", language), size_px=30, colour=WHITE, bold=True, gap_before_px=26)
-    )
-    blocks.append(Block(text=terms.phrase("unsigned", language), size_px=24, colour=WHITE, gap_before_px=2))
-    blocks.append(Block(text="HOUNDSFIELD", size_px=24, colour=GREY, bold=True, gap_before_px=18))
-    return blocks
+        blocks.append(Block(text=model, size_px=25, colour=GREY, gap_before_px=26 if number == 0 else 4))
+    for status in dict.fromkeys(wording.status(spoken.model, language) for spoken in evidence.answer.models):
+        blocks.append(Block(text=status, size_px=26, colour=ORANGE, bold=True, gap_before_px=4))
+    return [
+        *blocks,
+        Block(text=terms.phrase("not_a_diagnosis", language), size_px=30, colour=WHITE, bold=True, gap_before_px=22),
+        Block(text=terms.phrase("unsigned", language), size_px=24, colour=WHITE, gap_before_px=2),
+        Block(text="HOUNDSFIELD", size_px=24, colour=GREY, bold=True, gap_before_px=18),
+    ]

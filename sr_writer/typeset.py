@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -79,12 +79,16 @@ def stack(
 ) -> None:
     """Draw blocks from the top of the box (left, top, right, bottom) and the footer at its bottom.
 
-    All shrink together from `scale` until they lie within the box, down to LEAST_SCALE of it.
+    All shrink together from `scale` until they lie within the box; at LEAST_SCALE of it the last blocks give way to "…".
     """
     left, top, right, bottom = box
     least = scale * LEAST_SCALE
     while _height([*blocks, *footer], right - left, scale) > bottom - top and scale > least:
         scale *= 0.95
+    whole = blocks = list(blocks)
+    while blocks and _height([*blocks, *footer], right - left, scale) > bottom - top:
+        kept = whole[: len(blocks) - 2]
+        blocks = [*kept, replace(whole[len(kept)], text="…", mark=None)] if kept else []
     _column(draw, blocks, left, top, right, scale)
     _column(draw, footer, left, bottom - _height(footer, right - left, scale), right, scale)
 

@@ -1,7 +1,7 @@
 """Answers as the models give them, about files that `factories` made: measured, not assessable, declined, failed.
 
-    evidence(path, "measured")              an image and what became of it
-    report([evidence(...), ...])            what the node concludes of them
+evidence(path, "measured")              an image and what became of it
+report([evidence(...), ...])            what the node concludes of them
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from domain.types import (
     View,
 )
 
-ANALYSED_AT = datetime(2025, 11, 20, 10, 15, 30)  # noqa: DTZ001  a wall clock
+ANALYSED_AT = datetime(2025, 11, 20, 10, 15, 30)
 OUTCOMES = ("measured", "not assessable", "declined", "failed")
 STUDY_UID = "2.25.77"
 

@@ -180,7 +180,7 @@ def test_every_image_is_evidence_in_the_consoles_order(tmp_path: Path) -> None:
 def test_the_device_is_the_only_observer_and_nobody_signs(tmp_path: Path) -> None:
     ds = written(one(tmp_path, "measured"), tmp_path)
     assert [item.ConceptCodeSequence[0].CodeMeaning for item in named(ds, "121005")] == ["Device"]
-    assert named(ds, "121012")[0].UID == IDENTITY.device_uid
+    assert IDENTITY.device_uid == named(ds, "121012")[0].UID
     assert "VerifyingObserverSequence" not in ds
 
 
@@ -238,7 +238,9 @@ def test_every_time_is_the_stored_one(tmp_path: Path) -> None:
 def test_a_region_with_its_certainty_is_a_group(tmp_path: Path) -> None:
     item = evidence(dx_file(tmp_path / "a.dcm"), "not assessable")
     outline = Shape(graphic_type="POLYLINE", points=((10, 10), (40, 10), (40, 30), (10, 10)))
-    present = replace(item.answer.models[0].findings[0], outcome="PRESENT", reason=None, probability=0.934, regions=(outline,))
+    present = replace(
+        item.answer.models[0].findings[0], outcome="PRESENT", reason=None, probability=0.934, regions=(outline,)
+    )
     ds = written(replace(report([item]), findings=(present,)), tmp_path)
     (group,) = named(ds, "125007")
     (certainty,) = named(group, "111012")

@@ -127,4 +127,3 @@ def test_an_assumed_species_is_called_so(tmp_path: Path) -> None:
     answer = evidence(dx_file(tmp_path / "a.dcm"), "measured").answer
     assert wording.fact(answer.species, answer.species_source, EN) == "dog (assumed)"
     assert wording.fact(answer.species, answer.species_source, KO) == "개 (가정)"
-

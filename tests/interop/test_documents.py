@@ -1,0 +1,151 @@
+"""Our documents in front of judges that are not ours: dicom3tools' validators and DCMTK's viewers.
+
+Every kind of document, every outcome, every character set that Korean clinics send, in both languages; and the shared
+test data's odd headers, none of which may make a document invalid.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from answers import ANALYSED_AT, OUTCOMES, evidence, report
+from factories import dx_file, gradient
+from peers import require_tool
+from PIL import Image
+from pydicom import dcmread
+
+from domain.identity import Identity
+from domain.terms import Language
+from domain.types import Document, Evidence, ImageAnswer, InstanceRef, Outcome, Reason, Report
+from sr_writer import read_header, write_overlay, write_report
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+ROWS, COLUMNS = 300, 360
+CHARSETS = (None, "ISO 2022 IR 149", "ISO_IR 192")
+
+
+def run(tool: str, *arguments: str | Path) -> str:
+    """What it printed; the validators' exit status says nothing."""
+    command = [require_tool(tool), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    return (done.stdout + done.stderr).decode("utf-8", "replace")
+
+
+def errors(printed: str) -> list[str]:
+    return [line for line in printed.splitlines() if line.startswith("Error")]
+
+
+def invalid(path: Path) -> list[str]:
+    """dciodvfy's errors; it must have recognised what it validated."""
+    printed = run("dciodvfy", path)
+    assert {"ComprehensiveSR", "SCImage"}.intersection(printed.splitlines()), printed
+    return errors(printed)
+
+
+def documents(item: Evidence, folder: Path, language: Language, *, of: Report | None = None) -> tuple[Document, Document]:
+    study = read_header(item.path).text("StudyInstanceUID") or "2.25.77"
+    written = write_report(
+        of or report([item], study_instance_uid=study), identity=Identity(), language=language, directory=folder
+    )
+    failed = item.answer.outcome is Outcome.FAILED
+    overlay = write_overlay(
+        item,
+        pixels=None if failed else np.asarray(gradient(ROWS, COLUMNS) / 65535, dtype=np.float32),
+        study_instance_uid=study,
+        identity=Identity(),
+        language=language,
+        directory=folder,
+        number=1,
+        made_at=ANALYSED_AT,
+    )
+    return written, overlay
+
+
+@pytest.fixture(params=CHARSETS, ids=["no-charset", "ir149", "utf8"])
+def charset(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    yield request.param
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_documents_are_valid_and_fit_their_source(
+    tmp_path: Path, outcome: str, charset: str | None, language: Language
+) -> None:
+    path = dx_file(tmp_path / "source.dcm", rows=ROWS, columns=COLUMNS, charset=charset)
+    written, overlay = documents(evidence(path, outcome), tmp_path, language)
+    assert invalid(written.path) == []
+    assert invalid(overlay.path) == []
+    together = run("dcentvfy", path, written.path, overlay.path)
+    assert errors(together) == []
+
+
+@pytest.mark.parametrize("language", Language)
+def test_a_revision_of_many_images_is_valid(tmp_path: Path, language: Language) -> None:
+    kinds = enumerate([*OUTCOMES, "measured"], 1)
+    items = [evidence(dx_file(tmp_path / f"{n}.dcm", rows=ROWS, columns=COLUMNS, instance=n), kind) for n, kind in kinds]
+    study = read_header(items[0].path).text("StudyInstanceUID")
+    first = report(items[:2], study_instance_uid=study)
+    whole = report(items, revision=2, study_instance_uid=study)
+    previous = write_report(first, identity=Identity(), language=language, directory=tmp_path)
+    newer = write_report(whole, identity=Identity(), language=language, directory=tmp_path, previous=previous)
+    assert invalid(newer.path) == []
+    assert errors(run("dcentvfy", *(item.path for item in items), previous.path, newer.path)) == []
+
+
+def test_dsrdump_prints_the_report(tmp_path: Path, charset: str | None) -> None:
+    path = dx_file(tmp_path / "source.dcm", rows=ROWS, columns=COLUMNS, charset=charset)
+    written, _ = documents(evidence(path, "measured"), tmp_path, Language.KOREAN)
+    printed = run("dsrdump", "+U8", "+Pl", written.path)
+    assert '"Vertebral heart score")="10.8" ({vertebrae},UCUM,"vertebrae")' in printed
+    assert "AI 분석 - 진단이 아님" in printed
+    assert "PRELIMINARY" in printed
+    assert ("홍^초코" in printed) is (charset is not None)
+
+
+@pytest.mark.parametrize("outcome", ["not assessable", "declined", "failed"])
+def test_dsrdump_prints_why_there_is_no_result(tmp_path: Path, outcome: str) -> None:
+    path = dx_file(tmp_path / "source.dcm", rows=ROWS, columns=COLUMNS)
+    written, _ = documents(evidence(path, outcome), tmp_path, Language.ENGLISH)
+    printed = run("dsrdump", "+U8", "+Pl", written.path)
+    assert "This is not a normal finding: nothing was assessed." in printed
+
+
+def test_dcmtk_decodes_the_overlay_in_its_colours(tmp_path: Path) -> None:
+    path = dx_file(tmp_path / "source.dcm", rows=ROWS, columns=COLUMNS)
+    _, overlay = documents(evidence(path, "declined"), tmp_path, Language.ENGLISH)
+    plain = tmp_path / "plain.dcm"
+    assert "E:" not in run("dcmdjpeg", overlay.path, plain)
+    ours = dcmread(overlay.path)
+    theirs = dcmread(plain).pixel_array
+    assert theirs.shape == (ours.Rows, ours.Columns, 3)
+    hatching = theirs[2, : ours.Columns].reshape(-1, 3).astype(int)
+    assert (np.abs(hatching - (240, 170, 30)).max(axis=1) < 12).mean() > 0.2
+    assert Image.fromarray(theirs).mode == "RGB"
+
+
+@pytest.mark.parametrize("sex", ["FS", "MN", "N", "U"])
+def test_a_veterinary_sex_is_the_only_fault_it_brings(tmp_path: Path, sex: str) -> None:
+    """It is repeated as the study has it: another value would be a contradiction within the study."""
+    path = dx_file(tmp_path / "source.dcm", rows=ROWS, columns=COLUMNS, PatientSex=sex)
+    written, overlay = documents(evidence(path, "measured"), tmp_path, Language.ENGLISH)
+    for document in (written, overlay):
+        assert all("PatientSex" in line or "Patient's Sex" in line for line in invalid(document.path))
+    assert errors(run("dcentvfy", path, written.path, overlay.path)) == []
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared test data is absent")
+@pytest.mark.parametrize("path", sorted(SHARED.glob("*.dcm")), ids=lambda path: path.stem)
+def test_no_odd_header_makes_a_document_invalid(tmp_path: Path, path: Path) -> None:
+    header = read_header(path)
+    uid = header.text("SOPInstanceUID") or "2.25.404"
+    reason = Reason(code="no_model_for_region", details={"region": "limb"})
+    ref = InstanceRef(sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1", sop_instance_uid=uid)
+    item = Evidence(answer=ImageAnswer(ref=ref, outcome=Outcome.DECLINED, reason=reason), sha256="12" * 32, path=path)
+    for language in Language:
+        written, overlay = documents(item, tmp_path, language)
+        assert invalid(written.path) == []
+        assert invalid(overlay.path) == []

@@ -1,0 +1,211 @@
+"""The overlay as a picture and as a Secondary Capture."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from answers import ANALYSED_AT, MODEL, OUTCOMES, STUDY_UID, evidence
+from factories import dx_file, gradient
+from PIL import Image
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
+from pydicom.uid import JPEGBaseline8Bit
+
+from domain.identity import Identity
+from domain.terms import Language
+from domain.types import Evidence, ModelAnswer, Outcome, Reason
+from sr_writer import draw_overlay, overlay_series_uid, write_overlay
+from sr_writer.drawing import BANNER_HEIGHT, ORANGE, PANEL_WIDTH, SKY, VERMILLION, WHITE, YELLOW, vertebra
+from sr_writer.typeset import BOLD, font, wrap
+
+EN, KO = Language.ENGLISH, Language.KOREAN
+ROWS, COLUMNS = 1200, 1600  # drawn at scale 1
+
+
+def gray(rows: int = ROWS, columns: int = COLUMNS, level: float = 0.5) -> npt.NDArray[np.float32]:
+    return np.full((rows, columns), level, dtype=np.float32)
+
+
+def source(folder: Path, outcome: str, **elements: object) -> Evidence:
+    return evidence(dx_file(folder / "a.dcm", rows=ROWS, columns=COLUMNS, **elements), outcome)
+
+
+def drawn(
+    item: Evidence, *, language: Language = EN, pixels: npt.NDArray[np.float32] | None = None
+) -> npt.NDArray[np.uint8]:
+    return np.asarray(draw_overlay(item, pixels=gray() if pixels is None else pixels, language=language))
+
+
+def written(item: Evidence, folder: Path, **arguments: object) -> Dataset:
+    values: dict[str, object] = {"pixels": gray(), "language": EN, "number": 1, "study_instance_uid": STUDY_UID}
+    values |= {"identity": Identity(), "directory": folder / "out", "made_at": ANALYSED_AT} | arguments
+    return dcmread(write_overlay(item, **values).path)  # type: ignore[arg-type]
+
+
+def picture(ds: Dataset) -> npt.NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(get_frame(ds.PixelData, 0, number_of_frames=1))).convert("RGB"))
+
+
+def near(image: npt.NDArray[np.uint8], colour: tuple[int, int, int]) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.abs(image.astype(int) - colour).max(axis=2) < 8)
+
+
+def radiograph(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return image[BANNER_HEIGHT : BANNER_HEIGHT + ROWS, :COLUMNS]
+
+
+def test_the_axes_lie_where_they_were_measured(tmp_path: Path) -> None:
+    item = source(tmp_path, "measured")
+    image = radiograph(drawn(item))
+    measurements = item.answer.models[0].findings[0].measurements
+    for measurement, colour in ((measurements[1], YELLOW), (measurements[2], SKY)):
+        ((start, end),) = measurement.lines.values()
+        share = np.linspace(0, 1, 200)
+        columns = (start[0] + share * (end[0] - start[0])).astype(int)
+        rows = (start[1] + share * (end[1] - start[1])).astype(int)
+        covered = near(image, colour)[rows, columns].mean()
+        assert covered > (0.9 if colour is YELLOW else 0.4)  # the short axis is dashed
+        found_rows, found_columns = np.nonzero(near(image, colour))
+        assert abs(found_columns.min() - min(start[0], end[0])) < 120 or measurement is measurements[1]
+        assert found_rows.size > 500
+
+
+def test_the_image_is_shown_unchanged_beside_its_lines(tmp_path: Path) -> None:
+    pixels = (gradient(ROWS, COLUMNS) / 65535).astype(np.float32)
+    shown = radiograph(drawn(source(tmp_path, "declined"), pixels=pixels))
+    assert np.array_equal(shown[..., 0], np.floor(pixels * 255 + 0.5))
+    assert np.array_equal(shown[..., 0], shown[..., 2])
+
+
+def test_results_stand_beside_the_image_not_on_it(tmp_path: Path) -> None:
+    image = drawn(source(tmp_path, "measured"))
+    assert image.shape[1] == COLUMNS + PANEL_WIDTH
+    assert image.shape[0] == ROWS + BANNER_HEIGHT
+    assert near(image[BANNER_HEIGHT:, COLUMNS:], WHITE).sum() > 2000
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize(
+    ("outcome", "colour"), [("not assessable", ORANGE), ("declined", ORANGE), ("failed", VERMILLION), ("measured", None)]
+)
+def test_only_a_measured_image_has_a_quiet_banner(
+    tmp_path: Path, outcome: str, colour: tuple[int, int, int] | None, language: Language
+) -> None:
+    banner = drawn(source(tmp_path, outcome), language=language)[:BANNER_HEIGHT]
+    for signal in (ORANGE, VERMILLION):
+        share = near(banner, signal).mean()
+        assert share > 0.1 if signal == colour else share < 0.005
+    if colour is None:
+        assert near(banner, WHITE).mean() > 0.02
+
+
+def test_nothing_is_drawn_on_an_image_that_was_not_measured(tmp_path: Path) -> None:
+    for outcome in ("not assessable", "declined", "failed"):
+        assert (radiograph(drawn(source(tmp_path, outcome))) == 128).all()
+
+
+@pytest.mark.parametrize("language", Language)
+def test_an_unreadable_image_is_no_black_square(tmp_path: Path, language: Language) -> None:
+    item = source(tmp_path, "failed")
+    image = np.asarray(draw_overlay(item, pixels=None, language=language))
+    assert near(image[:, :1000], WHITE).sum() > 1000
+    assert image[BANNER_HEIGHT:, :1000].max(axis=2).min() > 20
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 4000), (4000, 3), (169, 211), (2400, 3000)])
+def test_every_size_is_bounded_and_has_room_for_text(tmp_path: Path, rows: int, columns: int) -> None:
+    image = draw_overlay(source(tmp_path, "measured"), pixels=gray(rows, columns), language=KO)
+    assert 1000 <= image.height <= 2100
+    assert 500 <= image.width <= 2400
+
+
+def test_pixels_that_are_not_square_are_shown_in_the_animals_proportions(tmp_path: Path) -> None:
+    item = source(tmp_path, "declined")
+    tall = draw_overlay(item, pixels=gray(500, 1600), language=EN, pixel_aspect=2.0)
+    assert tall.height == 1000 + round(BANNER_HEIGHT * 0.9)
+
+
+def test_pixels_that_are_no_numbers_are_drawn_black(tmp_path: Path) -> None:
+    pixels = gray()
+    pixels[:] = np.nan
+    assert (radiograph(drawn(source(tmp_path, "declined"), pixels=pixels)) == 0).all()
+
+
+@pytest.mark.parametrize("count", [2, 6, 30])
+def test_a_long_list_of_answers_stays_inside_the_panel(tmp_path: Path, count: int) -> None:
+    item = source(tmp_path, "measured")
+    spoken = tuple(replace(item.answer.models[0], model=replace(MODEL, name=f"model-{n}")) for n in range(count))
+    long = replace(item, answer=replace(item.answer, models=(*spoken[:2], *(replace(s, findings=()) for s in spoken[2:]))))
+    if count > 6:
+        long = replace(long, answer=replace(long.answer, models=(replace(spoken[0], findings=spoken[0].findings * count),)))
+    panel = drawn(long)[BANNER_HEIGHT:, COLUMNS + 10 :]
+    assert (panel[-12:].max(axis=2) < 40).all()
+    assert (panel[:10].max(axis=2) < 40).all()
+    assert near(panel, ORANGE).sum() > 300  # DEMONSTRATION is still there
+
+
+def test_a_model_that_failed_is_named_beside_one_that_spoke(tmp_path: Path) -> None:
+    item = source(tmp_path, "measured")
+    broken = ModelAnswer(model=replace(MODEL, name="another"), outcome=Outcome.FAILED, reason=Reason(code="model_failed"))
+    both = replace(item, answer=replace(item.answer, models=(*item.answer.models, broken)))
+    panel = drawn(both)[BANNER_HEIGHT:, COLUMNS:]
+    assert near(panel, ORANGE).sum() > 1.3 * near(drawn(item)[BANNER_HEIGHT:, COLUMNS:], ORANGE).sum()
+
+
+def test_vertebrae_are_counted_from_t4_over_thirteen_thoracic_ones() -> None:
+    assert [vertebra(n) for n in (0, 9, 10)] == ["T4", "T13", "L1"]
+
+
+def test_the_bundled_font_knows_every_korean_term() -> None:
+    face = font(BOLD, 40)
+    missing = face.getmask("\ufffe").getbbox()
+    for letter in "척추심장지수평가불가분석하지않음시연용":
+        assert face.getmask(letter).getbbox() not in (None, missing)
+
+
+def test_text_is_broken_to_its_width() -> None:
+    face = font(BOLD, 20)
+    lines = wrap("one two three " + "x" * 60, face, 100)
+    assert all(face.getlength(line) <= 100 for line in lines)
+    assert "".join(lines).replace(" ", "") == "onetwothree" + "x" * 60
+
+
+def test_the_capture_says_what_it_is(tmp_path: Path) -> None:
+    item = source(tmp_path, "measured", charset="ISO 2022 IR 149")
+    ds, origin = written(item, tmp_path, number=7), dcmread(item.path)
+    assert ds.SOPClassUID.name == "Secondary Capture Image Storage"
+    assert (ds.Modality, ds.ConversionType, ds.BurnedInAnnotation, ds.InstanceNumber) == ("OT", "WSD", "YES", 7)
+    assert ds.SourceImageSequence[0].ReferencedSOPInstanceUID == origin.SOPInstanceUID
+    assert ds.AnatomicalOrientationType == "QUADRUPED"
+    assert ds.PatientOrientation == ["CD", "V"]
+    for keyword in ("PatientName", "ResponsiblePerson", "PatientSpeciesCodeSequence", "PatientBreedDescription"):
+        assert ds[keyword].value == origin[keyword].value
+    assert ds.SeriesInstanceUID == overlay_series_uid(STUDY_UID, Identity())
+    assert ds.ContentTime == ds.TimeOfSecondaryCapture == ANALYSED_AT.strftime("%H%M%S")
+
+
+def test_the_picture_is_jpeg_baseline_and_says_that_it_lost_something(tmp_path: Path) -> None:
+    item = source(tmp_path, "measured")
+    ds = written(item, tmp_path)
+    assert ds.file_meta.TransferSyntaxUID == JPEGBaseline8Bit
+    assert (ds.LossyImageCompression, ds.LossyImageCompressionMethod) == ("01", "ISO_10918_1")
+    assert float(ds.LossyImageCompressionRatio) > 5
+    expected = drawn(item)
+    assert (ds.Rows, ds.Columns) == expected.shape[:2]
+    assert np.abs(picture(ds).astype(int) - expected).mean() < 1.5
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_no_name_is_drawn(tmp_path: Path, outcome: str) -> None:
+    """Two animals with the same answer have the same picture."""
+    pictures = [
+        written(source(tmp_path, outcome, PatientName=name, PatientID=name, ResponsiblePerson=name), tmp_path).PixelData
+        for name in ("First^Animal", "Second^Other")
+    ]
+    assert pictures[0] == pictures[1]
