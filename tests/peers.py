@@ -51,7 +51,7 @@ def require_tool(name: str) -> str:
 
 
 def _which(name: str) -> str | None:
-    # Debian's first: pynetdicom puts programs of DCMTK's names into the environment; Orthanc lies where only root's PATH looks.
+    # Debian's first: pynetdicom installs programs of DCMTK's names. And Orthanc lies where only root's PATH looks.
     return shutil.which(name, path=os.pathsep.join(["/usr/bin", "/usr/sbin", os.environ.get("PATH", os.defpath)]))
 
 
