@@ -44,9 +44,5 @@ picture:
 	@mkdir -p docs
 	@.venv/bin/python scripts/picture.py docs/overlay.jpg
 
-picture:
-	@scripts/environment
-	@.venv/bin/python scripts/picture.py
-
 constraints:
 	@scripts/refresh-constraints
