@@ -6,7 +6,6 @@
 #   make check         format, lint, types, imports, and the gates' own tests
 #   make bench         how long an answer takes, and how fast the listener takes images
 #   make picture       README's picture, docs/overlay.jpg
-#   make picture       README's picture anew
 #   make constraints   resolve the pinned versions anew
 
 SETTINGS ?= houndsfield.toml
