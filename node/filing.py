@@ -30,16 +30,14 @@ class Filing:
     ledger: Ledger
 
     def deliver(self, task: Task) -> None:
-        """One C-STORE. A peer that does not answer trips its breaker and spends no attempt; one that says no is believed."""
+        """One C-STORE. A peer that does not answer trips its breaker and spends no attempt; a refused object is believed."""
         row, to = self._look_up(task)
         peer = to.peer(self.settings.node.ae_title)
         try:
             result = send_document(row.document.path, peer, timeout_seconds=to.timeout_seconds)
-        except PeerUnavailable as error:
+        except (PeerUnavailable, PeerRefused) as error:
+            # A refused association is no answer about the document: IT staff still have to list this node there.
             self._unavailable(task, row, to, error)
-            return
-        except PeerRefused as error:
-            self._refused(task, row, str(error))
             return
         with self.ledger.transaction() as tx:
             peers.answered(tx, to.name)
@@ -86,7 +84,7 @@ class Filing:
             row = documents.get_delivery(tx, task.key)
         return row, next(to for to in self.settings.destination if to.name == row.destination)
 
-    def _unavailable(self, task: Task, row: DeliveryRow, to: Destination, error: PeerUnavailable) -> None:
+    def _unavailable(self, task: Task, row: DeliveryRow, to: Destination, error: PeerUnavailable | PeerRefused) -> None:
         """Trip the breaker. An object at which the association broke backs off by itself too, lest it block all others."""
         lost = isinstance(error, AssociationLost)
         with self.ledger.transaction() as tx:
@@ -103,11 +101,6 @@ class Filing:
         else:
             documents.noted(tx, row, status=error)
             tasks.postpone(tx, task, seconds=seconds, error=error, spent=spent)
-
-    def _refused(self, task: Task, row: DeliveryRow, error: str) -> None:
-        with self.ledger.transaction() as tx:
-            documents.delivered(tx, row, DeliveryState.REFUSED, status=error)
-            tasks.bury(tx, task, error=error)
 
 
 def _backoff(task: Task) -> float:

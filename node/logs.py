@@ -12,6 +12,7 @@ import structlog
 def configure() -> None:
     """Key=value lines for a person or a collector; colours only on a terminal."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # the rooms say the same in words, and name no header
     renderer: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.LogfmtRenderer()
     structlog.configure(
         processors=[

@@ -25,7 +25,7 @@ from node.worker import Worker
 
 
 @contextmanager
-def pacs(port: int, *, status: int = 0x0000, finds: bool = True) -> Iterator[list[str]]:
+def pacs(port: int, *, status: int = 0x0000, finds: bool = True, knows: list[str] | None = None) -> Iterator[list[str]]:
     """A PACS of our own: what it stored, by SOP Instance UID."""
     stored: list[str] = []
 
@@ -41,6 +41,7 @@ def pacs(port: int, *, status: int = 0x0000, finds: bool = True) -> Iterator[lis
     ae = AE(ae_title="PACS")
     ae.supported_contexts = AllStoragePresentationContexts
     ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
+    ae.require_calling_aet = knows or []
     server = ae.start_server(
         ("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, store), (evt.EVT_C_FIND, find)]
     )
@@ -141,6 +142,22 @@ def test_an_absent_pacs_delays_no_other_and_gets_everything_when_it_is_back(
         with pacs(ports["one"]):
             wait_until(reached(pipeline, uids, "one", DeliveryState.VERIFIED), seconds=20, what="the backlog to drain")
     assert all(delivery(pipeline, uid, "one").attempts == 1 for uid in uids)  # the outage spent none
+
+
+def test_a_pacs_that_does_not_know_this_node_yet_gets_everything_when_it_does(
+    pipeline: Pipeline, worker: None, ports: dict[str, int], tmp_path: Path
+) -> None:
+    (uid,) = owe(pipeline, tmp_path, 1, "one")
+    with pacs(ports["one"], knows=["SOMEBODY"]):
+
+        def down() -> bool:
+            with pipeline.ledger.transaction() as tx:
+                return peers.destinations(tx, ["one"])[0].last_error is not None
+
+        wait_until(down, what="the refused association")
+        assert delivery(pipeline, uid, "one").state is DeliveryState.PENDING
+    with pacs(ports["one"], knows=["HOUNDSFIELD"]):
+        wait_until(reached(pipeline, [uid], "one", DeliveryState.VERIFIED), seconds=20, what="the document there")
 
 
 def test_a_refusal_is_believed_and_can_be_retried(
