@@ -57,7 +57,7 @@ HAS_ACQ_CONTEXT = RelationshipTypeValues.HAS_ACQ_CONTEXT
 INFERRED_FROM = RelationshipTypeValues.INFERRED_FROM
 
 IMAGING_PROCEDURE = DicomCode("363679005", "SCT", "Imaging procedure")  # CID 100
-IMAGING_REPORT = DicomCode("18748-4", "LN", "Diagnostic imaging report")  # CID 7000
+IMAGING_REPORT = DicomCode("18748-4", "LN", "Diagnostic Imaging Report")  # CID 7000
 QUALITATIVE_EVALUATIONS = DicomCode("C0034375", "UMLS", "Qualitative Evaluations")  # TID 1500 row 12
 FINDINGS = DicomCode("121070", "DCM", "Findings")  # CID 7001
 CERTAINTY = DicomCode("111012", "DCM", "Certainty of Finding")  # CID 6048, 0 to 100 %

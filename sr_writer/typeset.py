@@ -1,4 +1,4 @@
-"""Text on pictures: the bundled Korean font, lines broken to a width, blocks that shrink until they fit."""
+"""Colours and text on pictures: the bundled Korean font, lines broken to a width, blocks that shrink until they fit."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ LEAST_SCALE = 0.4
 
 Colour = tuple[int, int, int]
 Mark = Callable[[ImageDraw.ImageDraw, tuple[float, float, float, float], float], None]
+
+GROUND: Colour = (16, 18, 22)
+BANNER: Colour = (30, 34, 41)
+WHITE: Colour = (245, 245, 245)
+GREY: Colour = (178, 184, 194)
+YELLOW: Colour = (240, 228, 66)
+SKY: Colour = (86, 180, 233)
+ORANGE: Colour = (240, 170, 30)
+VERMILLION: Colour = (255, 120, 50)
+RULE: Colour = (72, 78, 90)
 
 
 @lru_cache(maxsize=64)

@@ -21,8 +21,8 @@ from domain.identity import Identity
 from domain.terms import Language
 from domain.types import Evidence, ModelAnswer, Outcome, Reason
 from sr_writer import draw_overlay, overlay_series_uid, write_overlay
-from sr_writer.drawing import BANNER_HEIGHT, ORANGE, PANEL_WIDTH, SKY, VERMILLION, WHITE, YELLOW, vertebra
-from sr_writer.typeset import BOLD, font, wrap
+from sr_writer.drawing import BANNER_HEIGHT, PANEL_WIDTH, vertebra
+from sr_writer.typeset import BOLD, ORANGE, SKY, VERMILLION, WHITE, YELLOW, font, wrap
 
 EN, KO = Language.ENGLISH, Language.KOREAN
 ROWS, COLUMNS = 1200, 1600  # drawn at scale 1
@@ -74,6 +74,21 @@ def test_the_axes_lie_where_they_were_measured(tmp_path: Path) -> None:
         found_rows, found_columns = np.nonzero(near(image, colour))
         assert abs(found_columns.min() - min(start[0], end[0])) < 120 or measurement is measurements[1]
         assert found_rows.size > 500
+
+
+def test_letters_of_axes_that_end_at_one_place_of_the_spine_keep_apart(tmp_path: Path) -> None:
+    item = source(tmp_path, "measured")
+    finding = item.answer.models[0].findings[0]
+    start, end = finding.measurements[0].lines["long_axis_on_spine"]
+    lines = {"long_axis_on_spine": (start, end), "short_axis_on_spine": (start, (end[0] - 6, end[1]))}
+    close = replace(finding, measurements=(replace(finding.measurements[0], lines=lines), *finding.measurements[1:]))
+    answer = replace(item.answer, models=(replace(item.answer.models[0], findings=(close,)),))
+    image = radiograph(drawn(replace(item, answer=answer)))
+    below = image[int(end[1]) + 28 : int(end[1]) + 62, int(end[0]) - 80 : int(end[0]) + 120]
+    short, long = (np.nonzero(near(below, colour))[1] for colour in (SKY, YELLOW))
+    assert short.size > 30
+    assert long.size > 30
+    assert short.max() < long.min()
 
 
 def test_the_image_is_shown_unchanged_beside_its_lines(tmp_path: Path) -> None:

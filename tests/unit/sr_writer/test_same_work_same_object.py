@@ -29,11 +29,17 @@ PIXELS = (gradient(120, 150) / 65535).astype(np.float32)
 
 
 def sr(of: Report, folder: Path, **arguments: Any) -> Document:
-    return write_report(of, **{"identity": Identity(), "language": Language.KOREAN, "directory": folder} | arguments)
+    values: dict[str, Any] = {"identity": Identity(), "language": Language.KOREAN, "directory": folder}
+    return write_report(of, **values | arguments)
 
 
 def sc(item: Evidence, folder: Path, **arguments: Any) -> Document:
-    values = {"pixels": PIXELS, "study_instance_uid": STUDY_UID, "identity": Identity(), "language": Language.KOREAN}
+    values: dict[str, Any] = {
+        "pixels": PIXELS,
+        "study_instance_uid": STUDY_UID,
+        "identity": Identity(),
+        "language": Language.KOREAN,
+    }
     return write_overlay(item, **values | {"directory": folder, "number": 1, "made_at": ANALYSED_AT} | arguments)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from factories import dx_dataset, dx_file
@@ -21,9 +22,10 @@ from pydicom.valuerep import validate_value
 from sr_writer.header import KEYWORDS, read_header
 
 
-def with_bytes(path: Path, keyword: str, value: bytes, **arguments: object) -> Path:
+def with_bytes(path: Path, keyword: str, value: bytes) -> Path:
     """A file whose element holds these very bytes, whatever its value representation allows."""
-    ds = dx_dataset(**{**arguments, keyword: None})
+    absent: dict[str, Any] = {keyword: None}
+    ds = dx_dataset(**absent)
     tag = Tag(tag_for_keyword(keyword) or 0)
     value += b" " * (len(value) % 2)
     ds[tag] = RawDataElement(tag, dictionary_VR(keyword), len(value), value, 0, False, True)
@@ -125,7 +127,7 @@ def test_an_incomplete_code_is_left_out(tmp_path: Path) -> None:
         ({"ImagerPixelSpacing": None, "PixelAspectRatio": ["0", "1"]}, 1.0),
     ],
 )
-def test_pixel_aspect(tmp_path: Path, elements: dict[str, object], aspect: float) -> None:
+def test_pixel_aspect(tmp_path: Path, elements: dict[str, Any], aspect: float) -> None:
     assert read_header(dx_file(tmp_path / "a.dcm", **elements)).pixel_aspect == pytest.approx(aspect)
 
 

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from domain.identity import Identity
 from domain.terms import Language
-from domain.types import Document, Outcome, Report, Shape, Source, Species
+from domain.types import Document, FindingOutcome, Outcome, Report, Shape, Source, Species
 from sr_writer import report_series_uid, write_report
 
 IDENTITY = Identity()
@@ -91,7 +91,9 @@ def test_no_container_is_continuous(tmp_path: Path) -> None:
 
 def test_highdicom_reads_the_measurements_back(tmp_path: Path) -> None:
     document = write_report(one(tmp_path, "measured"), identity=IDENTITY, language=Language.ENGLISH, directory=tmp_path)
-    (group,) = hd.sr.srread(document.path).content.get_image_measurement_groups()
+    content = hd.sr.srread(document.path).content
+    assert isinstance(content, hd.sr.MeasurementReport)
+    (group,) = content.get_image_measurement_groups()
     assert [m.value for m in group.get_measurements()] == [10.8, 87.3, 70.1]
     assert group.get_measurements()[0].referenced_coordinates[0].graphic_type is hd.sr.GraphicTypeValues.POLYLINE
 
