@@ -10,7 +10,7 @@ from typing import Any
 from phantoms.anatomy import draw_body
 from phantoms.dx import Animal, write_dx
 from phantoms.solids import FloatArray
-from phantoms.views import Truth, Unframeable, render
+from phantoms.views import Truth, render
 
 TRUTH_FILE = "truth.json"
 STUDY_VARIETY = 0.35  # exposures of an ordinary working day; training meets every mishap
@@ -65,6 +65,3 @@ def truth_as_json(truth: Truth) -> dict[str, Any]:
         "short_axis": rounded(truth.short_axis),
         "vertebral_edges": rounded(truth.vertebral_edges),
     }
-
-
-__all__ = ["Unframeable", "make_studies", "make_study", "truth_as_json"]

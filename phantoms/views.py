@@ -10,24 +10,20 @@ import numpy.typing as npt
 
 from phantoms.anatomy import Body, draw_body
 from phantoms.detector import Exposure, develop, draw_exposure, enlarge
-from phantoms.film import Border, add_border, add_markers, draw_border
+from phantoms.film import add_border, add_markers, draw_border
+from phantoms.framing import CropName, Unframeable, Wanted, frame_lateral, frame_ventrodorsal
 from phantoms.others import LIMB, draw_limb, noise_picture, text_picture
-from phantoms.projection import Frame, make_frame, project, project_solids
+from phantoms.projection import make_frame, project, project_solids
 from phantoms.solids import FloatArray
 
+__all__ = ["VIEWS", "CropName", "Phantom", "Truth", "Unframeable", "ViewName", "render"]
+
 ViewName = Literal["lateral-right", "lateral-left", "ventrodorsal", "limb", "noise", "text"]
-CropName = Literal["apex", "t4", "abdomen"]
-Place = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 VIEWS: tuple[ViewName, ...] = ("lateral-right", "lateral-left", "ventrodorsal", "limb", "noise", "text")
 
 WORKING_ROWS = 700  # finer films are projected at this height, enlarged, and grained at their own
-# Pixels that a landmark of a complete film keeps from the border, and how far outside a missing one lies, in vertebrae.
-CLEARANCE_PIXELS, MISSING_VERTEBRAE = 5.0, 0.4
-DETECTOR_MM = 430.0  # the largest plates are 43 cm
-
-
-class Unframeable(ValueError):
-    """No film of this body holds, or lacks, what was asked for. Takes another seed."""
+# Every view and crop draws from a stream of its own.
+CROP_STREAMS: dict[CropName | None, int] = {None: 0, "t4": 3, "apex": 5, "abdomen": 8}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +64,7 @@ def render(seed: int, *, view: str, rows: int, columns: int, crop: CropName | No
     """The phantom of a seed. One seed is one body, whatever the view; variety: see `draw_exposure`."""
     if view not in VIEWS:
         raise ValueError(f"unknown view {view!r}: one of {', '.join(VIEWS)}")
-    rng = np.random.default_rng([seed, 2, VIEWS.index(view), 0 if crop is None else 1 + len(crop)])
+    rng = np.random.default_rng([seed, 2, VIEWS.index(view), CROP_STREAMS[crop]])
     if view == "noise":
         return Phantom(pixels=noise_picture(rng, rows, columns), truth=_nothing(view))
     if view == "text":
@@ -82,7 +78,11 @@ def render(seed: int, *, view: str, rows: int, columns: int, crop: CropName | No
         phantom = Phantom(pixels=pixels, truth=replace(_nothing(view), spacing_mm=spacing_mm))
     else:
         body = draw_body(seed)
-        phantom = _body_film(body, view, rng, (small_rows, small_columns), exposure, border, crop, variety)
+        wanted = Wanted(rows=small_rows, columns=small_columns, border=border, crop=crop)
+        if view == "ventrodorsal":
+            phantom = _ventrodorsal(body, wanted, exposure, rng, lying_share=0.2 if variety == 1.0 else 0.0)
+        else:
+            phantom = _lateral(body, wanted, exposure, rng, view=view)
     if (small_rows, small_columns) != (rows, columns):
         phantom = _enlarged(phantom, rng, rows, columns)
     pixels = add_border(phantom.pixels, border)
@@ -94,109 +94,32 @@ def _nothing(view: str) -> Truth:
     return Truth(view=view, is_measurable=False, spacing_mm=0.15)
 
 
-def _body_film(
-    body: Body,
-    view: str,
-    rng: np.random.Generator,
-    size: tuple[int, int],
-    exposure: Exposure,
-    border: Border,
-    crop: CropName | None,
-    variety: float,
+def _ventrodorsal(
+    body: Body, wanted: Wanted, exposure: Exposure, rng: np.random.Generator, *, lying_share: float
 ) -> Phantom:
-    from_side = view != "ventrodorsal"
-    if from_side:
-        frame, orientation = _frame_lateral(body, rng, size, border, crop, mirrored=view == "lateral-left")
-    else:
-        frame, orientation = _frame_ventrodorsal(rng, size, lying_share=0.2 if variety == 1.0 else 0.0)
-    thickness = project(body, frame, from_side=from_side)
+    frame, orientation = frame_ventrodorsal(wanted, rng, lying_share=lying_share)
+    pixels = develop(project(body, frame, from_side=False), unit_mm=body.unit_mm, exposure=exposure, rng=rng)
     spacing_mm = body.unit_mm / frame.pixels_per_unit
+    truth = replace(_nothing("ventrodorsal"), spacing_mm=spacing_mm, orientation=orientation)
+    return Phantom(pixels=pixels, truth=truth)
+
+
+def _lateral(body: Body, wanted: Wanted, exposure: Exposure, rng: np.random.Generator, *, view: str) -> Phantom:
+    frame, orientation = frame_lateral(body, wanted, rng, mirrored=view == "lateral-left")
+    thickness = project(body, frame, from_side=True)
     pixels = develop(thickness, unit_mm=body.unit_mm, exposure=exposure, rng=rng)
-    if not from_side:
-        return Phantom(pixels=pixels, truth=replace(_nothing(view), spacing_mm=spacing_mm, orientation=orientation))
     truth = Truth(
         view=view,
-        is_measurable=crop is None,
-        spacing_mm=spacing_mm,
+        is_measurable=wanted.crop is None,
+        spacing_mm=body.unit_mm / frame.pixels_per_unit,
         orientation=orientation,
-        vhs=body.heart.score if crop is None else None,
+        vhs=body.heart.score if wanted.crop is None else None,
         long_axis=frame.to_pixels(body.heart.long_axis),
         short_axis=frame.to_pixels(body.heart.short_axis),
         vertebral_edges=frame.to_pixels(body.spine.counted),
         spine=frame.to_pixels(body.spine.edges),
     )
     return Phantom(pixels=pixels, truth=truth, heart=thickness.heart)
-
-
-def _frame_lateral(
-    body: Body,
-    rng: np.random.Generator,
-    size: tuple[int, int],
-    border: Border,
-    crop: CropName | None,
-    *,
-    mirrored: bool,
-) -> tuple[Frame, tuple[str, str]]:
-    """A film that holds every landmark clear of its border or, cropped, lacks the one that is named."""
-    rows, columns = size
-    scale = min(rows / 256, columns / 320)
-    uniform = rng.uniform
-    head_left = bool(rng.random() < 0.8)
-    roll, yaw = uniform(-0.12, 0.12), uniform(-0.08, 0.08)
-    side = -1.0 if mirrored else 1.0  # recumbency: which side of the body lies nearer to the film
-    view = np.array([[1.0, 0.0, side * yaw], [0.0, 1.0, side * roll]])
-    heart, spine = body.heart, body.spine
-    centre = np.array([3.6, float(spine.y(3.6)) + 0.45 * body.thorax.depth])
-    needed = np.concatenate([heart.long_axis, heart.short_axis, spine.counted])
-    middle = np.mean(heart.short_axis, axis=0)
-    for attempt in range(400):
-        per_unit = max(uniform(12.0, 24.0), body.unit_mm * 256 / DETECTOR_MM) * scale
-        per_unit *= (1.0 if crop is None else uniform(1.0, 1.6)) * (1.0 if attempt < 200 else 0.8)
-        tilt = np.deg2rad(uniform(-15, 15))
-        matrix = per_unit * np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
-        if not head_left:
-            matrix = np.diag([-1.0, 1.0]) @ matrix
-        wander = (0.16, 0.13) if crop is None else (0.5, 0.5)
-        at = np.array([columns * (0.5 + uniform(-1, 1) * wander[0]), rows * (0.5 + uniform(-1, 1) * wander[1])])
-        if crop == "abdomen":
-            centre = np.array([uniform(10.0, 14.0), float(spine.y(10)) + 3.0])
-        offset = at - matrix @ centre
-        low, high = border.inside(rows, columns)
-
-        def clearance(at: FloatArray, place: Place = (matrix, offset, low, high)) -> float:
-            """Pixels from the nearest border, negative outside."""
-            matrix, offset, low, high = place
-            pixels = np.atleast_2d(at) @ matrix.T + offset
-            return float(np.minimum(pixels - low, high - pixels).min())
-
-        if crop is None:
-            fits = clearance(needed) > CLEARANCE_PIXELS * scale
-        elif crop == "abdomen":
-            fits = clearance(middle) < 0
-        else:
-            missing = heart.long_axis[1] if crop == "apex" else spine.counted[0]
-            fits = clearance(missing) < -MISSING_VERTEBRAE * per_unit and clearance(middle) > 0
-        if fits:
-            return make_frame(rows, columns, view, matrix, offset), ("CD" if head_left else "CR", "V")
-    raise Unframeable(f"seed {body.seed}: no film with crop={crop}")
-
-
-def _frame_ventrodorsal(
-    rng: np.random.Generator, size: tuple[int, int], *, lying_share: float
-) -> tuple[Frame, tuple[str, str]]:
-    rows, columns = size
-    per_unit = min(rows, columns) / 256 * rng.uniform(12, 24)
-    tilt = np.deg2rad(rng.uniform(-10, 10))
-    matrix = per_unit * np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
-    orientation = ("LE", "CD")
-    if rng.random() < lying_share:  # on its side, as some consoles send it
-        matrix = np.array([[0.0, 1.0], [-1.0, 0.0]]) @ matrix
-        orientation = ("CD", "RT")
-    roll = rng.uniform(-0.1, 0.1)
-    view = np.array([[0.0, roll, 1.0], [1.0, 0.0, 0.0]])
-    centre = np.array([roll * 3, rng.uniform(2.5, 5)])
-    at = np.array([columns * rng.uniform(0.42, 0.58), rows * rng.uniform(0.42, 0.58)])
-    return make_frame(rows, columns, view, matrix, at - matrix @ centre), orientation
 
 
 def _limb(rng: np.random.Generator, rows: int, columns: int, exposure: Exposure) -> tuple[npt.NDArray[np.float32], float]:
