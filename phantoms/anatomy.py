@@ -59,7 +59,7 @@ def draw_body(seed: int) -> Body:
 def trachea_line(spine: Spine, heart: Heart, rng: np.random.Generator) -> FloatArray:
     """(10, 3) from the thoracic inlet to the carina, a quadratic curve."""
     inlet = np.array([-4.5, float(spine.y(-4.5)) + rng.uniform(0.9, 1.9)])
-    end = heart.carina - np.array([0.0, 0.25])
+    end = heart.silhouette.carina - np.array([0.0, 0.25])
     bend = (inlet + end) / 2 + np.array([0, rng.uniform(-0.35, 0.35)])
     t = np.linspace(0, 1, 10)[:, None]
     line = inlet * (1 - t) ** 2 + 2 * bend * t * (1 - t) + end * t**2
@@ -102,15 +102,16 @@ def _mediastinum(spine: Spine, heart: Heart, thorax: Thorax, rng: np.random.Gene
     for _ in range(rng.integers(1, 3)):
         below = line + np.array([0, uniform(0.4, 1.5), 0])
         solids.append(tube(below, (uniform(0.4, 1.5), uniform(0.3, 1.0)), Tissue.MEDIASTINUM))
-    carina, along, across = heart.carina, heart.direction, heart.normal
+    shape = heart.silhouette
+    carina, along, across = shape.carina, shape.direction, shape.normal
     root = carina + along * uniform(0.2, 0.9) - across * uniform(0.4, 1.1)
     arch = carina + np.array([-uniform(0.4, 1.2), -uniform(0.1, 0.6)])
     x = np.linspace(carina[0] + 0.3, thorax.left_lung.diaphragm_dorsal + 1.5, 8)
     descending = np.column_stack([x, spine.y(x) + uniform(0.65, 1.2)])
     aorta = np.column_stack([np.concatenate([[root], [arch], descending]), np.full(10, -0.3)])
     solids.append(tube(aorta, uniform(0.28, 0.45), Tissue.MEDIASTINUM))
-    at = int(uniform(0.2, 0.45) * (len(heart.shares) - 1))
-    hilum = carina + heart.shares[at] * heart.length * along + heart.caudal[at] * across * 0.9
+    at = int(uniform(0.2, 0.45) * (len(shape.shares) - 1))
+    hilum = carina + shape.length * (shape.shares[at] * along + shape.caudal[at] * across * 0.9)
     end_x = max(thorax.right_lung.diaphragm_ventral + uniform(-0.2, 0.8), hilum[0] + 0.6)
     cava = points((hilum[0], hilum[1], 0.4), (end_x, hilum[1] + uniform(-0.5, 0.5), 0.5))
     solids.append(tube(cava, uniform(0.22, 0.42), Tissue.MEDIASTINUM))
@@ -129,7 +130,7 @@ def _mediastinum(spine: Spine, heart: Heart, thorax: Thorax, rng: np.random.Gene
 
 def _pulmonary_vessels(heart: Heart, rng: np.random.Generator) -> list[Solid]:
     uniform = rng.uniform
-    hilum = np.append(heart.carina + np.array([uniform(0, 0.5), uniform(0, 0.4)]), 0.0)
+    hilum = np.append(heart.silhouette.carina + np.array([uniform(0, 0.5), uniform(0, 0.4)]), 0.0)
     t = np.linspace(0, 1, 5)
     solids: list[Solid] = []
     thick = uniform(0.7, 1.2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,30 +14,65 @@ STEPS = 241
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heart:
-    """A silhouette in the sagittal plane, along an axis from the carina towards the apex.
+class Silhouette:
+    """A contour in the sagittal plane, along a line from the carina towards the apex.
 
-    carina: (2,) ventral border of the left main bronchus; direction: (2,) unit vector; normal: (2,) to the caudal side.
-    shares: (n,) position along the axis, 0..1; cranial, caudal: (n,) half widths on either side; thickness: at the middle.
-    long_axis, short_axis: (2, 2) as a reader would draw them; cranial end first in short_axis.
+    carina: (2,) ventral border of the left main bronchus; direction: (2,) unit vector; shares: (n,) position along it, 0..1;
+    cranial, caudal: (n,) distance of either border, as shares of the length.
     """
 
     carina: FloatArray
     direction: FloatArray
-    normal: FloatArray
     length: float
     shares: FloatArray
     cranial: FloatArray
     caudal: FloatArray
+
+    @property
+    def normal(self) -> FloatArray:
+        """(2,) unit vector to the caudal side."""
+        return np.array([self.direction[1], -self.direction[0]])
+
+    @property
+    def width(self) -> float:
+        return float((self.cranial + self.caudal).max()) * self.length
+
+    @property
+    def outline(self) -> FloatArray:
+        """(2n, 2): down the cranial border, up the caudal one."""
+        middle = self.carina + (self.shares * self.length)[:, None] * self.direction
+        cranial = middle - (self.cranial * self.length)[:, None] * self.normal
+        caudal = middle + (self.caudal * self.length)[:, None] * self.normal
+        return np.concatenate([cranial, caudal[::-1]])
+
+    def axes(self) -> tuple[FloatArray, FloatArray]:
+        """(2, 2) each: to the farthest point of the outline; the widest chord perpendicular to that, cranial end first."""
+        outline = self.outline
+        apex = outline[np.argmax(np.linalg.norm(outline - self.carina, axis=1))]
+        length = np.linalg.norm(apex - self.carina)
+        along = (apex - self.carina) / length
+        across = np.array([along[1], -along[0]])
+        level, offset = (outline - self.carina) @ along, (outline - self.carina) @ across
+        n = len(self.shares)
+        levels = np.linspace(0.15, 0.85, 141) * length
+        cranial = np.interp(levels, level[:n], offset[:n])
+        order = np.argsort(level[n:])
+        caudal = np.interp(levels, level[n:][order], offset[n:][order])
+        widest = int(np.argmax(caudal - cranial))
+        foot = self.carina + levels[widest] * along
+        short_axis = np.stack([foot + cranial[widest] * across, foot + caudal[widest] * across])
+        return np.stack([self.carina, apex]), short_axis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heart:
+    """thickness: from side to side at the widest level; long_axis, short_axis: (2, 2) as a reader would draw them."""
+
+    silhouette: Silhouette
     thickness: float
     long_axis: FloatArray
     short_axis: FloatArray
     score: float
-
-    @property
-    def outline(self) -> FloatArray:
-        """(2n, 2) closed contour."""
-        return _outline(self.carina, self.direction, self.normal, self.length, self.shares, self.cranial, self.caudal)
 
 
 def draw_heart(rng: np.random.Generator, *, edges: FloatArray, depth: float, spine_y: float, x: float) -> Heart:
@@ -48,39 +83,43 @@ def draw_heart(rng: np.random.Generator, *, edges: FloatArray, depth: float, spi
     wanted = rng.uniform(*SCORE_RANGE)
     ratio = rng.uniform(1.02, 1.38)
     angle = np.deg2rad(rng.uniform(38, 86))
-    direction = np.array([np.cos(angle), np.sin(angle)])
-    normal = np.array([direction[1], -direction[0]])
     carina = np.array([x, spine_y + max(rng.uniform(0.27, 0.42) * depth, 1.6)])
-    shares, cranial, caudal = _shape(rng)
-    width = (cranial + caudal).max() * ratio
-    cranial, caudal = cranial / width, caudal / width  # as shares of the length
+    shares, cranial, caudal = _borders(rng)
+    width = float((cranial + caudal).max()) * ratio
+    shape = Silhouette(
+        carina=carina,
+        direction=np.array([np.cos(angle), np.sin(angle)]),
+        length=1.0,
+        shares=shares,
+        cranial=cranial / width,
+        caudal=caudal / width,
+    )
     low, high = 2.0, 12.0
     for _ in range(30):
-        length = (low + high) / 2
-        long_axis, short_axis = _axes(carina, direction, normal, length, shares, cranial * length, caudal * length)
-        score = vertebral_heart_score(
-            long_axis_length=float(np.linalg.norm(np.diff(long_axis, axis=0))),
-            short_axis_length=float(np.linalg.norm(np.diff(short_axis, axis=0))),
-            vertebral_edges=edges,
-        ).total
-        low, high = (length, high) if score < wanted else (low, length)
+        silhouette = replace(shape, length=(low + high) / 2)
+        long_axis, short_axis = silhouette.axes()
+        score = _score(long_axis, short_axis, edges)
+        low, high = (silhouette.length, high) if score < wanted else (low, silhouette.length)
     return Heart(
-        carina=carina,
-        direction=direction,
-        normal=normal,
-        length=length,
-        shares=shares,
-        cranial=cranial * length,
-        caudal=caudal * length,
+        silhouette=silhouette,
         thickness=float(np.linalg.norm(np.diff(short_axis, axis=0))) * rng.uniform(0.72, 1.0),
         long_axis=long_axis,
         short_axis=short_axis,
-        score=float(score),
+        score=score,
     )
 
 
-def _shape(rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Half widths of a rounded cone: blunt at the base, bulged by atria, rounded at the apex. Widest is about 1."""
+def _score(long_axis: FloatArray, short_axis: FloatArray, edges: FloatArray) -> float:
+    return vertebral_heart_score(
+        long_axis_length=float(np.linalg.norm(long_axis[1] - long_axis[0])),
+        short_axis_length=float(np.linalg.norm(short_axis[1] - short_axis[0])),
+        vertebral_edges=edges,
+    ).total
+
+
+def _borders(rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """A rounded cone: blunt at the base, bulged by atria, rounded at the apex. Shares, cranial and caudal distances; the
+    widest level is about 1 wide."""
     u = np.linspace(0, 1, STEPS)
     widest = rng.uniform(0.36, 0.58)
     share = rng.uniform(0.42, 0.58)
@@ -101,42 +140,3 @@ def _profile(u: FloatArray, widest: float, power: float, base: float) -> FloatAr
     towards_base = 1 - (1 - base) * np.clip((widest - u) / widest, 0, 1) ** power
     towards_apex = (1 - np.clip((u - widest) / (1 - widest), 0, 1) ** power) ** 0.55
     return np.where(u < widest, towards_base, towards_apex)
-
-
-def _outline(
-    carina: FloatArray,
-    direction: FloatArray,
-    normal: FloatArray,
-    length: float,
-    shares: FloatArray,
-    cranial: FloatArray,
-    caudal: FloatArray,
-) -> FloatArray:
-    spine = carina + (shares * length)[:, None] * direction
-    return np.concatenate([spine - cranial[:, None] * normal, (spine + caudal[:, None] * normal)[::-1]])
-
-
-def _axes(
-    carina: FloatArray,
-    direction: FloatArray,
-    normal: FloatArray,
-    length: float,
-    shares: FloatArray,
-    cranial: FloatArray,
-    caudal: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Long axis to the farthest point of the contour, and the widest chord perpendicular to it."""
-    contour = _outline(carina, direction, normal, length, shares, cranial, caudal)
-    apex = contour[np.argmax(np.linalg.norm(contour - carina, axis=1))]
-    along = (apex - carina) / np.linalg.norm(apex - carina)
-    across = np.array([along[1], -along[0]])
-    t, w = (contour - carina) @ along, (contour - carina) @ across
-    n = len(shares)
-    levels = np.linspace(0.15, 0.85, 141) * np.linalg.norm(apex - carina)
-    cranial_side = np.interp(levels, t[:n], w[:n])
-    order = np.argsort(t[n:])
-    caudal_side = np.interp(levels, t[n:][order], w[n:][order])
-    best = int(np.argmax(caudal_side - cranial_side))
-    foot = carina + levels[best] * along
-    short = np.stack([foot + cranial_side[best] * across, foot + caudal_side[best] * across])
-    return np.stack([carina, apex]), short

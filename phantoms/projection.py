@@ -243,14 +243,15 @@ def _fields(body: Body, frame: Frame, *, from_side: bool) -> tuple[Plane, Plane,
 
 
 def _heart_from_side(heart: Heart, frame: Frame) -> Plane:
-    du, dv = frame.u - np.float32(heart.carina[0]), frame.v - np.float32(heart.carina[1])
-    share = (du * np.float32(heart.direction[0]) + dv * np.float32(heart.direction[1])) / np.float32(heart.length)
-    across = du * np.float32(heart.normal[0]) + dv * np.float32(heart.normal[1])
-    cranial = np.interp(share, heart.shares, heart.cranial, left=0, right=0).astype(np.float32)
-    caudal = np.interp(share, heart.shares, heart.caudal, left=0, right=0).astype(np.float32)
+    shape = heart.silhouette
+    du, dv = frame.u - np.float32(shape.carina[0]), frame.v - np.float32(shape.carina[1])
+    share = (du * np.float32(shape.direction[0]) + dv * np.float32(shape.direction[1])) / np.float32(shape.length)
+    across = du * np.float32(shape.normal[0]) + dv * np.float32(shape.normal[1])
+    cranial = np.interp(share, shape.shares, shape.cranial * shape.length, left=0, right=0).astype(np.float32)
+    caudal = np.interp(share, shape.shares, shape.caudal * shape.length, left=0, right=0).astype(np.float32)
     half = (cranial + caudal) / 2 + np.float32(1e-6)
     offset = (across - (caudal - cranial) / 2) / half
-    relative = np.clip(2 * half / np.float32(np.max(heart.cranial + heart.caudal)), 0, 1)
+    relative = np.clip(2 * half / np.float32(shape.width), 0, 1)
     depth = np.float32(heart.thickness) * relative ** np.float32(0.7) * np.sqrt(np.maximum(1 - offset * offset, 0))
     depth *= np.clip((share + np.float32(0.01)) / np.float32(0.2), 0, 1) ** np.float32(0.7)
     return np.where((share >= 0) & (share <= 1), depth, np.float32(0))
@@ -258,14 +259,13 @@ def _heart_from_side(heart: Heart, frame: Frame) -> Plane:
 
 def _heart_from_below(body: Body, frame: Frame) -> Plane:
     """An ellipsoid on the same axis, its apex to the left."""
-    heart = body.heart
-    along = np.append(heart.direction * 0.9, 0.35)
+    shape = body.heart.silhouette
+    along = np.append(shape.direction * 0.9, 0.35)
     along /= np.linalg.norm(along)
-    across = np.append(heart.normal, 0.0)
+    across = np.append(shape.normal, 0.0)
     sideways = np.cross(along, across)
-    width = float(np.max(heart.cranial + heart.caudal))
-    axes = np.stack([along * heart.length / 2, across * width / 2, sideways * heart.thickness / 2])
-    middle = np.append(heart.carina + heart.direction * heart.length / 2, 0.2)
+    axes = np.stack([along * shape.length / 2, across * shape.width / 2, sideways * body.heart.thickness / 2])
+    middle = np.append(shape.carina + shape.direction * shape.length / 2, 0.2)
     solid = Ellipsoid(centre=middle, axes=axes, tissue=Tissue.MEDIASTINUM)
     shadow = np.zeros((frame.rows, frame.columns), np.float32)
     drawn = ellipsoid_chord(frame, solid)
