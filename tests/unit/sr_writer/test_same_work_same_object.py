@@ -47,8 +47,10 @@ def sc(item: Evidence, folder: Path, **arguments: Any) -> Document:
 @pytest.mark.parametrize("language", Language)
 def test_a_second_run_is_byte_identical(tmp_path: Path, outcome: str, language: Language) -> None:
     item = evidence(dx_file(tmp_path / "a.dcm", charset="ISO 2022 IR 149"), outcome)
-    for write, what in ((sr, report([item])), (sc, item)):
-        first, second = (write(what, tmp_path / name, language=language) for name in ("1", "2"))
+    folders = (tmp_path / "1", tmp_path / "2")
+    reports = [sr(report([item]), folder, language=language) for folder in folders]
+    overlays = [sc(item, folder, language=language) for folder in folders]
+    for first, second in (reports, overlays):
         assert replace(first, path=second.path) == second
         assert first.path.read_bytes() == second.path.read_bytes()
         assert hashlib.sha256(first.path.read_bytes()).hexdigest() == first.sha256
@@ -146,7 +148,8 @@ def test_a_changed_overlay_is_another_object(change: str, outcome: str) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         item = evidence(dx_file(folder / "a.dcm", rows=120, columns=150), outcome)
-        other, arguments = item, {}
+        other = item
+        arguments: dict[str, Any] = {}
         match change:
             case "sha256":
                 other = replace(item, sha256="34" * 32)
@@ -189,7 +192,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
         raise OSError(28, "No space left on device")
 
     item = evidence(dx_file(tmp_path / "a.dcm"), "declined")
-    monkeypatch.setattr(objects.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         sr(report([item]), tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []

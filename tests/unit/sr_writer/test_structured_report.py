@@ -241,7 +241,7 @@ def test_a_region_with_its_certainty_is_a_group(tmp_path: Path) -> None:
     item = evidence(dx_file(tmp_path / "a.dcm"), "not assessable")
     outline = Shape(graphic_type="POLYLINE", points=((10, 10), (40, 10), (40, 30), (10, 10)))
     present = replace(
-        item.answer.models[0].findings[0], outcome="PRESENT", reason=None, probability=0.934, regions=(outline,)
+        item.answer.models[0].findings[0], outcome=FindingOutcome.PRESENT, reason=None, probability=0.934, regions=(outline,)
     )
     ds = written(replace(report([item]), findings=(present,)), tmp_path)
     (group,) = named(ds, "125007")
