@@ -25,6 +25,7 @@ from pathlib import Path
 
 import peers
 from pydicom import dcmread
+from pydicom.uid import UID
 from rich.console import Console
 from rich.progress import track
 
@@ -75,10 +76,10 @@ def _study(seed: int, number: int, folder: Path) -> list[Path]:
     paths = []
     for position, source in enumerate(sorted(base.rglob("*.dcm"))):
         ds = dcmread(source)
-        uid = Identity().uid
-        ds.StudyInstanceUID = uid("bench", seed, number)
-        ds.SeriesInstanceUID = uid("bench", seed, number, position)
-        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = uid("bench", seed, number, position, "image")
+        ds.StudyInstanceUID = Identity().uid("bench", seed, number)
+        ds.SeriesInstanceUID = Identity().uid("bench", seed, number, position)
+        ds.SOPInstanceUID = UID(Identity().uid("bench", seed, number, position, "image"))
+        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
         path = target / f"{position}.dcm"
         ds.save_as(path)
         paths.append(path)

@@ -106,8 +106,8 @@ class BufferedSocket(AssociationSocket):
         if self.socket is None:
             return 0
         count = self.socket.recv_into(self.reader.space())
-        # DCMTK writes a request in pieces and holds back the next until the last is acknowledged, which Linux delays by 40 ms
-        # (46 ms an image instead of 4); the kernel forgets this option again and again.
+        # DCMTK writes a request in pieces and holds back the next until the last is acknowledged, which Linux delays by
+        # 40 ms (46 ms an image instead of 4); the kernel forgets this option again and again.
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         self.reader.filled(count)
         return count

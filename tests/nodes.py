@@ -50,7 +50,7 @@ def write_settings(
     more: str = "",
     destination_more: str = "",
 ) -> Path:
-    """destinations: (name, AE title, port) on loopback. `more` is TOML put first, `destination_more` into each destination."""
+    """destinations: (name, AE title, port) on loopback. `more` is TOML of [study], `destination_more` of each of them."""
     blocks = "".join(
         f'[[destination]]\nname = "{name}"\nae_title = "{ae}"\nhost = "127.0.0.1"\nport = {peer_port}\n{destination_more}\n'
         for name, ae, peer_port in destinations
