@@ -98,6 +98,7 @@ PHRASES: dict[str, Phrase] = {
         "DEMONSTRATION model, trained on synthetic images only",
         "시연용(DEMONSTRATION) 모델 – 합성 영상으로만 학습됨",
     ),
+    "demonstration_short": ("DEMONSTRATION", "시연용(DEMONSTRATION)"),
     "unsigned": ("AI-generated, not signed by a veterinarian", "AI 생성 결과 – 수의사 서명 없음"),
     "assumed": ("assumed", "가정"),
     "reference": ("reference", "참고치"),

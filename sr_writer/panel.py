@@ -57,8 +57,14 @@ def banner(
     large = fit(verdict, BOLD, width_px=width * 0.44, height_px=room * 0.84)
     draw.text((margin, middle), verdict, font=large, fill=signal, anchor="lm")
     legal = terms.phrase("not_a_diagnosis", language)
-    small = fit(legal, BOLD, width_px=width * 0.24, height_px=room * 0.36)
-    draw.text((width - margin, middle), legal, font=small, fill=WHITE, anchor="rm")
+    small = fit(legal, BOLD, width_px=width * 0.24, height_px=room * 0.32)
+    demonstration = any(spoken.model.clinical_status == wording.DEMONSTRATION for spoken in answer.models)
+    raised = room * 0.18 if demonstration else 0
+    draw.text((width - margin, middle - raised), legal, font=small, fill=WHITE, anchor="rm")
+    if demonstration:
+        word = terms.phrase("demonstration_short", language)
+        below = fit(word, BOLD, width_px=width * 0.24, height_px=room * 0.25)
+        draw.text((width - margin, middle + room * 0.22), word, font=below, fill=ORANGE, anchor="rm")
     left = 2.4 * margin + large.getlength(verdict)
     right = width - 2.4 * margin - small.getlength(legal)
     detail = wording.detail(answer, language)
