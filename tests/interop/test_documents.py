@@ -127,6 +127,13 @@ def test_dcmtk_decodes_the_overlay_in_its_colours(tmp_path: Path) -> None:
     assert Image.fromarray(theirs).mode == "RGB"
 
 
+@pytest.mark.parametrize("part", ["ABDOMEN", "THORAX", "ELBOW", "WHOLEBODY", None])
+def test_whatever_the_console_calls_the_body_part_the_overlay_is_valid(tmp_path: Path, part: str | None) -> None:
+    path = dx_file(tmp_path / "source.dcm", rows=ROWS, columns=COLUMNS, BodyPartExamined=part)
+    _, overlay = documents(evidence(path, "measured"), tmp_path, Language.ENGLISH)
+    assert invalid(overlay.path) == []
+
+
 @pytest.mark.parametrize("sex", ["FS", "MN", "N", "U"])
 def test_a_veterinary_sex_is_the_only_fault_it_brings(tmp_path: Path, sex: str) -> None:
     """It is repeated as the study has it: another value would be a contradiction within the study."""

@@ -19,7 +19,7 @@ from pydicom.uid import JPEGBaseline8Bit
 
 from domain.identity import Identity
 from domain.terms import Language
-from domain.types import Evidence, ModelAnswer, Outcome, Reason
+from domain.types import Evidence, FindingOutcome, ModelAnswer, Outcome, Reason
 from sr_writer import draw_overlay, overlay_series_uid, write_overlay
 from sr_writer.drawing import BANNER_HEIGHT, PANEL_WIDTH, vertebra
 from sr_writer.typeset import BOLD, ORANGE, SKY, VERMILLION, WHITE, YELLOW, font, wrap
@@ -134,6 +134,13 @@ def test_a_demonstration_is_called_so_in_the_banner(tmp_path: Path) -> None:
 def test_nothing_is_drawn_on_an_image_that_was_not_measured(tmp_path: Path) -> None:
     for outcome in ("not assessable", "declined", "failed"):
         assert (radiograph(drawn(source(tmp_path, outcome))) == 128).all()
+
+
+def test_landmarks_of_a_heart_that_was_not_assessable_are_not_drawn(tmp_path: Path) -> None:
+    item = source(tmp_path, "measured")
+    doubtful = replace(item.answer.models[0].findings[0], outcome=FindingOutcome.NOT_ASSESSABLE)
+    answer = replace(item.answer, models=(replace(item.answer.models[0], findings=(doubtful,)),))
+    assert (radiograph(drawn(replace(item, answer=answer))) == 128).all()
 
 
 @pytest.mark.parametrize("language", Language)
