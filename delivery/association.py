@@ -24,6 +24,7 @@ from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import PresentationContext, build_context
 
 from domain.errors import PeerRefused, PeerUnavailable
+from domain.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from domain.types import Peer
 
 MAX_CONTEXTS = 128  # PS3.8 9.3.2.2: odd identifiers from 1 to 255
@@ -175,6 +176,8 @@ def associate(peer: Peer, contexts: Sequence[PresentationContext], *, timeout_se
     """
     address = _resolve(peer, timeout_seconds)
     entity = AE(ae_title=peer.calling_ae)
+    entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     entity.connection_timeout = timeout_seconds
     entity.acse_timeout = timeout_seconds
     entity.dimse_timeout = timeout_seconds

@@ -13,6 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# What wrote a file or opened an association (PS3.7 D.3.3.2): uuid5(NAMESPACE_DNS, "houndsfield"), the same in every node.
+IMPLEMENTATION_CLASS_UID = "2.25.295038038861300309169429110588194361223"
+IMPLEMENTATION_VERSION_NAME = "HOUNDSFIELD"
+
 # For `analyse`, which has no ledger to keep a namespace of its own in.
 OFFLINE_NAMESPACE = uuid.UUID("b8f5b0f6-52c1-5c43-9d1d-6f3f0a0c7a51")
 

@@ -12,7 +12,7 @@ makes the same objects.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,18 @@ import numpy.typing as npt
 
 from config.settings import Settings
 from domain.identity import Identity, digest
-from domain.types import Document, DocumentKind, Evidence, ImageAnswer, InstanceRef, Outcome, Reason, Received, Species
+from domain.types import (
+    Document,
+    DocumentKind,
+    Evidence,
+    ImageAnswer,
+    InstanceRef,
+    Outcome,
+    Reason,
+    Received,
+    Report,
+    Species,
+)
 from inference.engine import Engine
 from ledger import documents, images, tasks
 from ledger.images import ImageRow
@@ -95,7 +106,7 @@ class Pipeline:
         written = []
         for report in reports:
             with self.ledger.transaction() as tx:
-                previous = documents.newest(tx, report_series_uid(report, self.identity))
+                previous = self._predecessor(tx, report)
             written.append(
                 write_report(
                     report,
@@ -152,6 +163,12 @@ class Pipeline:
             wanting = [to.name for to in self.settings.destination if document.kind in to.documents]
             if wanting or document.kind is not DocumentKind.ORIGINAL:
                 documents.owe(tx, document, wanting)
+
+    def _predecessor(self, tx: Transaction, report: Report) -> Document | None:
+        """The last revision of this model's report, or the one that said that no model could answer."""
+        unanswered = replace(report, model=None)
+        series = [report_series_uid(each, self.identity) for each in (report, unanswered)]
+        return documents.newest(tx, series[0]) or documents.newest(tx, series[1])
 
     def _assumed_species(self, image: ImageRow) -> Species | None:
         """What the settings say of the sender, for headers that are silent."""

@@ -18,11 +18,10 @@ from pydicom.uid import (
 )
 
 from domain.errors import DataSetUnusable
+from domain.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 Bytes = bytes | bytearray | memoryview
 
-IMPLEMENTATION_CLASS_UID = "2.25.295038038861300309169429110588194361223"  # uuid5(NAMESPACE_DNS, "houndsfield")
-IMPLEMENTATION_VERSION_NAME = "HOUNDSFIELD"
 
 SOP_CLASS_UID = 0x0008_0016
 SOP_INSTANCE_UID = 0x0008_0018

@@ -26,10 +26,11 @@ from pynetdicom.dimse_primitives import C_STORE
 
 from config.settings import Modality, Node
 from domain.errors import DataSetUnusable, StorageUnavailable
+from domain.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from domain.types import InstanceRef, Received
 from scp.admission import Admission, Refused, RefusedCaller
 from scp.association import CANNOT_UNDERSTAND, AcceptedAssociation, Reception, Slots
-from scp.header import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, part10_header, read_identifiers
+from scp.header import part10_header, read_identifiers
 from scp.server import Server
 from scp.upper_layer import OversizedObject
 

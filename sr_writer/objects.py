@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from domain.identity import Identity, digest
+from domain.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Identity, digest
 from domain.types import Document, DocumentKind, InstanceRef
 from sr_writer import charset
 from sr_writer.header import PATIENT, STUDY, Header
@@ -27,8 +27,6 @@ from sr_writer.header import PATIENT, STUDY, Header
 MANUFACTURER = "Houndsfield"
 MODEL_NAME = "HOUNDSFIELD"
 WRITER_VERSION = "1"  # counted up when the same answer is to be written differently
-IMPLEMENTATION_CLASS_UID = UID("2.25.305828488182831875890203105390285383139")
-IMPLEMENTATION_VERSION = "HOUNDSFIELD_1"
 TYPE_2 = (  # empty where the source is silent
     "PatientName",
     "PatientID",
@@ -107,8 +105,8 @@ def write(
     ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
     ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
     ds.file_meta.TransferSyntaxUID = UID(transfer_syntax_uid)
-    ds.file_meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
-    ds.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION
+    ds.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
+    ds.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     buffer = io.BytesIO()
     dcmwrite(buffer, ds, enforce_file_format=True)
     path = directory / f"{ds.SOPInstanceUID}.dcm"

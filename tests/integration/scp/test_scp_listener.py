@@ -31,9 +31,9 @@ from structlog.testing import capture_logs
 
 from config.settings import Modality, Node
 from domain.errors import DataSetUnusable, StorageUnavailable
+from domain.identity import IMPLEMENTATION_CLASS_UID
 from domain.types import Received
 from scp.admission import RefusedCaller
-from scp.header import IMPLEMENTATION_CLASS_UID
 from scp.listener import Listener
 
 DX = UID("1.2.840.10008.5.1.4.1.1.1.1")

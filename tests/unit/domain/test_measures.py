@@ -34,7 +34,9 @@ def test_an_axis_beyond_the_last_vertebra_extends_the_last_one() -> None:
     scale=st.floats(0.1, 50),
     bend=st.floats(-0.05, 0.05),
 )
-def test_turning_and_enlarging_the_image_change_nothing(long: float, short: float, angle: float, scale: float, bend: float) -> None:
+def test_turning_and_enlarging_the_image_change_nothing(
+    long: float, short: float, angle: float, scale: float, bend: float
+) -> None:
     x = np.arange(10) * 10.0
     edges = np.stack([x, bend * x**2 / 10], axis=1)
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

@@ -95,7 +95,9 @@ def test_a_heartbeat_keeps_the_lease(ledger: Ledger, clock: Clock) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(gaps=st.lists(st.floats(min_value=0.0, max_value=4.0), min_size=1, max_size=20))
-def test_debounce_waits_for_quiet_and_never_longer_than_the_limit(tmp_path_factory: pytest.TempPathFactory, gaps: list[float]) -> None:
+def test_debounce_waits_for_quiet_and_never_longer_than_the_limit(
+    tmp_path_factory: pytest.TempPathFactory, gaps: list[float]
+) -> None:
     clock = Clock()
     ledger = Ledger(tmp_path_factory.mktemp("ledger"), clock=clock)
     first_at = last_at = None
@@ -172,7 +174,9 @@ def test_a_destination_that_left_the_settings_is_not_served(ledger: Ledger) -> N
     assert claim(ledger, "delivery", {"other": 1}) is None
 
 
-def test_a_held_write_lock_is_an_error_and_not_a_hang(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_held_write_lock_is_an_error_and_not_a_hang(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("ledger.store.LOCK_WAIT_SECONDS", 0.05)
     second = Ledger(tmp_path)
     with ledger.transaction(), pytest.raises(StorageUnavailable, match="locked"), second.transaction():
