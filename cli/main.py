@@ -42,5 +42,8 @@ def run() -> None:
     except HoundsfieldError as error:
         print(f"houndsfield: {error}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:
+        print(f"houndsfield: {error.filename or 'this machine'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)

@@ -35,6 +35,7 @@ def status(config: ConfigOption = DEFAULT_FILE, json: JsonOption = False) -> Non
 
 def _collect(settings: Settings) -> dict[str, Any]:
     listener = _listener(settings)
+    models = _models(settings)
     names = [to.name for to in settings.destination]
     with Ledger(settings.node.data_dir).transaction() as tx:
         workers = {part: age for part, age in peers.heartbeats(tx).items() if part.startswith("worker@")}
@@ -45,7 +46,7 @@ def _collect(settings: Settings) -> dict[str, Any]:
     disk = shutil.disk_usage(settings.node.data_dir)
     fresh = sum(age <= FRESH_SECONDS for age in workers.values())
     return {
-        "ok": listener is None and fresh > 0,
+        "ok": listener is None and fresh > 0 and models["models_error"] is None,
         "listener": {"answers": listener is None, "error": listener},
         "workers": {"alive": fresh, "seconds_since_heartbeat": {name: round(age, 1) for name, age in workers.items()}},
         "tasks": tasks,
@@ -76,7 +77,7 @@ def _collect(settings: Settings) -> dict[str, Any]:
             for row in refused
         ],
         "disk": {"free_bytes": disk.free, "total_bytes": disk.total},
-        **_models(settings),
+        **models,
     }
 
 

@@ -39,7 +39,7 @@ AeTitle = Annotated[str, AfterValidator(_named_ae_title)]
 AeTitleOrBlank = Annotated[str, AfterValidator(_ae_title)]
 Network = Annotated[str, AfterValidator(_network)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -52,7 +52,7 @@ class Node(_Section):
     port: Port = 11112
     data_dir: Path = Path("var")
     language: Language = Language.KOREAN
-    database_url: str = ""
+    database_url: Literal[""] = ""
     dispatch: Literal["embedded"] = "embedded"
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     max_associations: Annotated[int, Field(ge=1, le=1000)] = 32
@@ -60,17 +60,11 @@ class Node(_Section):
     max_pdu_megabytes: Annotated[int, Field(ge=1, le=1024)] = 64
     max_object_megabytes: Annotated[int, Field(ge=1, le=2048)] = 1024
 
-    @model_validator(mode="after")
-    def _only_sqlite_so_far(self) -> Node:
-        if self.database_url and not self.database_url.startswith("sqlite:"):
-            raise ValueError("database_url: only SQLite (leave it empty) is supported by this version")
-        return self
-
 
 class Study(_Section):
     quiet_seconds: Seconds = 3.0
     max_wait_seconds: Seconds = 60.0
-    expected_views: dict[Region, tuple[View, ...]] = {}
+    expected_views: dict[Region, Annotated[tuple[View, ...], Field(min_length=1)]] = {}
 
     @model_validator(mode="after")
     def _order(self) -> Study:
@@ -100,7 +94,7 @@ class Destination(_Section):
     ae_title: AeTitle
     host: Annotated[str, Field(min_length=1)]
     port: Port = 104
-    documents: tuple[DocumentKind, ...] = (DocumentKind.SR, DocumentKind.SC)
+    documents: Annotated[tuple[DocumentKind, ...], Field(min_length=1)] = (DocumentKind.SR, DocumentKind.SC)
     sr_geometry: Literal["measured"] = "measured"
     verify: Literal["find", "none"] = "find"
     verify_seconds: Seconds = 60.0

@@ -62,7 +62,8 @@ def store(paths: Sequence[Path], peer: Peer, *, timeout_seconds: float, stored: 
     """Send the files in this order over one association, or as many as their encodings need.
 
     What becomes of an object is its result; `stored` hears of each at once, so that a later failure loses no answer.
-    PeerUnavailable and PeerRefused: see `associate`; AssociationLost when it broke at the file after the last one heard of.
+    PeerUnavailable and PeerRefused: see `associate`; AssociationLost when it broke at the file after the last one heard of;
+    OSError when this machine is out of something, such as file descriptors.
     """
     results: dict[int, StoreResult] = {}
 
@@ -95,7 +96,7 @@ def _batches(paths: Sequence[Path], note: Callable[[int, StoreResult], None]) ->
     for index, path in enumerate(paths):
         try:
             file = identify(path)
-        except (DataSetUnusable, OSError) as error:
+        except (DataSetUnusable, FileNotFoundError, PermissionError, IsADirectoryError) as error:
             reason = error.strerror or "cannot be read" if isinstance(error, OSError) else str(error)
             note(
                 index,

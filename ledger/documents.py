@@ -27,7 +27,11 @@ class DeliveryRow:
 
 
 def owe(tx: Transaction, written: Document, destinations: Sequence[str]) -> None:
-    """Write down a document and one delivery task per destination; owing it twice is owing it once."""
+    """Write down a document and one delivery task per destination; owing it twice is owing it once.
+
+    A received image whose content changed under its UID is owed anew: what this node made itself never changes.
+    """
+    _replace_if_changed(tx, written)
     tx.connection.execute(
         insert(document)
         .values(
@@ -53,6 +57,25 @@ def owe(tx: Transaction, written: Document, destinations: Sequence[str]) -> None
             tasks.owe(tx, "deliver", f"{uid}>{name}", queue="delivery", destination=name)
 
 
+def _replace_if_changed(tx: Transaction, written: Document) -> None:
+    uid = written.ref.sop_instance_uid
+    changed = tx.connection.execute(
+        sa.update(document)
+        .where(document.c.sop_instance_uid == uid, document.c.sha256 != written.sha256)
+        .values(path=str(written.path), sha256=written.sha256)
+    )
+    if changed.rowcount == 0:
+        return
+    again = tx.connection.execute(
+        sa.update(delivery)
+        .where(delivery.c.sop_instance_uid == uid)
+        .values(state=DeliveryState.PENDING.value, owed_at=tx.now)
+        .returning(delivery.c.destination)
+    )
+    for row in again.all():
+        tasks.owe(tx, "deliver", f"{uid}>{row.destination}", queue="delivery", destination=row.destination)
+
+
 def get_delivery(tx: Transaction, key: str) -> DeliveryRow:
     """By a deliver task's key: `SOP Instance UID>destination`."""
     uid, _, name = key.partition(">")
@@ -75,7 +98,7 @@ def delivered(tx: Transaction, row: DeliveryRow, state: DeliveryState, *, status
     """Write down what the destination answered."""
     values: dict[str, Any] = {"state": state.value, "last_status": status}
     if state is DeliveryState.STORED:
-        values |= {"stored_at": tx.now, "attempts": row.attempts + 1}
+        values |= {"stored_at": tx.now}
     if state is DeliveryState.VERIFIED:
         values |= {"verified_at": tx.now}
     _update(tx, row, values)
@@ -84,6 +107,11 @@ def delivered(tx: Transaction, row: DeliveryRow, state: DeliveryState, *, status
 def noted(tx: Transaction, row: DeliveryRow, *, status: str) -> None:
     """Write down what was heard without changing the state."""
     _update(tx, row, {"last_status": status})
+
+
+def attempted(tx: Transaction, row: DeliveryRow) -> None:
+    """The destination was sent the object, or as much of it as it took."""
+    _update(tx, row, {"attempts": row.attempts + 1})
 
 
 def reopened(tx: Transaction, key: str) -> None:

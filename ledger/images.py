@@ -57,9 +57,7 @@ def add(tx: Transaction, received: Received, *, path: Path, sha256: str, size_by
             first_received_at=tx.now,
             last_received_at=tx.now,
         )
-        .on_conflict_do_update(
-            index_elements=["study_instance_uid"], set_={"last_received_at": tx.now, "state": "RECEIVING"}
-        )
+        .on_conflict_do_update(index_elements=["study_instance_uid"], set_={"last_received_at": tx.now})
     )
     new: int = tx.connection.execute(
         sa.insert(image)
@@ -118,6 +116,13 @@ def studies(tx: Transaction) -> list[str]:
 def get_study(tx: Transaction, study_instance_uid: str) -> StudyRow:
     row = tx.connection.execute(sa.select(study).where(study.c.study_instance_uid == study_instance_uid)).one()
     return StudyRow(study_instance_uid=row.study_instance_uid, state=row.state, revision=row.revision, evidence=row.evidence)
+
+
+def failed(tx: Transaction, study_instance_uid: str) -> None:
+    """The study's report could not be made at all."""
+    tx.connection.execute(
+        sa.update(study).where(study.c.study_instance_uid == study_instance_uid).values(state=Outcome.FAILED.value)
+    )
 
 
 def reported(tx: Transaction, study_instance_uid: str, *, outcome: Outcome, revision: int, evidence: str) -> None:

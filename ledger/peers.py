@@ -13,6 +13,7 @@ from ledger.store import Transaction
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 300.0
 HEARTBEAT_KEPT_SECONDS = 3600.0
+CALLERS_KEPT = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +98,15 @@ def refused(tx: Transaction, *, calling_ae: str, called_ae: str, peer_host: str,
             set_={"reason": reason, "count": refused_caller.c.count + 1, "last_at": tx.now},
         )
     )
+    _forget_old_callers(tx)
+
+
+def _forget_old_callers(tx: Transaction) -> None:
+    """A scan with random AE titles must not fill the ledger."""
+    newest = sa.select(refused_caller.c.last_at).order_by(refused_caller.c.last_at.desc()).offset(CALLERS_KEPT).limit(1)
+    oldest_kept = tx.connection.scalar(newest)
+    if oldest_kept is not None:
+        tx.connection.execute(sa.delete(refused_caller).where(refused_caller.c.last_at <= oldest_kept))
 
 
 def refused_callers(tx: Transaction) -> list[RefusedRow]:

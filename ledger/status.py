@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from ledger.schema import study, task
+from ledger.schema import task
 from ledger.store import Transaction
 from ledger.tasks import DEAD, READY, RUNNING
 
@@ -22,4 +22,8 @@ def task_counts(tx: Transaction) -> dict[str, dict[str, int]]:
 
 
 def studies_in_work(tx: Transaction) -> int:
-    return tx.connection.scalar(sa.select(sa.func.count()).select_from(study).where(study.c.state == "RECEIVING")) or 0
+    """Studies that owe a report."""
+    open_studies = sa.select(sa.func.count(task.c.key.distinct())).where(
+        task.c.kind == "study", task.c.state.in_((READY, RUNNING))
+    )
+    return tx.connection.scalar(open_studies) or 0

@@ -44,7 +44,9 @@ class Ledger:
         except OSError as error:
             raise StorageUnavailable(f"data folder {folder}: {error.strerror}") from error
         self._engine = sa.create_engine(
-            f"sqlite:///{self._path}", connect_args={"timeout": LOCK_WAIT_SECONDS, "check_same_thread": False}
+            f"sqlite:///{self._path}",
+            connect_args={"timeout": LOCK_WAIT_SECONDS, "check_same_thread": False},
+            hide_parameters=True,  # they hold headers' values, and exceptions are printed
         )
         sa.event.listen(self._engine, "connect", _configure)
         sa.event.listen(self._engine, "begin", _begin_immediate)

@@ -136,6 +136,8 @@ def claim(tx: Transaction, queue: str, *, connections: dict[str, int]) -> Task |
         )
         for name, limit in connections.items()
     ]
+    twin = task.alias()
+    runs_already = sa.exists().where(twin.c.kind == task.c.kind, twin.c.key == task.c.key, twin.c.state == RUNNING)
     row = tx.connection.execute(
         sa.select(task)
         .outerjoin(destination, destination.c.name == task.c.destination)
@@ -145,6 +147,7 @@ def claim(tx: Transaction, queue: str, *, connections: dict[str, int]) -> Task |
             task.c.queue == queue,
             task.c.run_at <= tx.now,
             sa.or_(task.c.destination.is_(None), *free),
+            ~runs_already,  # a study's next revision waits for the one that is being written
         )
         .order_by(task.c.priority.desc(), task.c.run_at, task.c.id)
         .limit(1)
@@ -221,16 +224,20 @@ def renew(tx: Transaction, held: Sequence[Task]) -> None:
 
 
 def reap(tx: Transaction) -> int:
-    """Make the tasks of dead workers ready again."""
+    """Make the tasks of dead workers ready again. The attempt counts: a task that kills its worker must die at last."""
     expired = tx.connection.execute(
-        sa.select(task.c.id, task.c.kind, task.c.key).where(task.c.state == RUNNING, task.c.lease_until < tx.now)
+        sa.select(task.c.id, task.c.kind, task.c.key, task.c.attempts).where(
+            task.c.state == RUNNING, task.c.lease_until < tx.now
+        )
     ).all()
     for row in expired:
         twin = tx.connection.scalar(
             sa.select(task.c.id).where(task.c.kind == row.kind, task.c.key == row.key, task.c.state == READY)
         )
         values: dict[str, Any] = {"state": "ready" if twin is None else "done", "token": None, "lease_until": None}
-        tx.connection.execute(sa.update(task).where(task.c.id == row.id).values(run_at=tx.now, **values))
+        tx.connection.execute(
+            sa.update(task).where(task.c.id == row.id).values(run_at=tx.now, attempts=row.attempts + 1, **values)
+        )
     return len(expired)
 
 

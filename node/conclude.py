@@ -30,7 +30,7 @@ def is_image(evidence: Evidence) -> bool:
 
 
 def conclude(study_instance_uid: str, evidence: Sequence[Evidence], *, revision: int, analysed_at: datetime) -> list[Report]:
-    """One report per model that analysed an image; with none, one FAILED or DECLINED report, never silence."""
+    """One report per model that analysed an image or broke on all; with none, one FAILED or DECLINED report: no silence."""
     spoken: dict[str, ModelIdentity] = {}
     findings: dict[str, list[Finding]] = {}
     for item in evidence:
@@ -38,33 +38,40 @@ def conclude(study_instance_uid: str, evidence: Sequence[Evidence], *, revision:
             if answer.outcome is Outcome.ANALYSED:
                 spoken[answer.model.device_uid] = answer.model
                 findings.setdefault(answer.model.device_uid, []).extend(answer.findings)
+    broken = {
+        answer.model.device_uid: answer.model
+        for item in evidence
+        for answer in item.answer.models
+        if answer.outcome is Outcome.FAILED and answer.model.device_uid not in spoken
+    }
     if not spoken:
         return [_unanswered(study_instance_uid, evidence, revision=revision, analysed_at=analysed_at)]
-    return [
-        Report(
+
+    def report(model: ModelIdentity, outcome: Outcome, reason: Reason | None) -> Report:
+        return Report(
             study_instance_uid=study_instance_uid,
             model=model,
-            outcome=Outcome.ANALYSED,
-            reason=None,
+            outcome=outcome,
+            reason=reason,
             evidence=tuple(evidence),
-            findings=tuple(findings[uid]),
+            findings=tuple(findings.get(model.device_uid, ())),
             revision=revision,
             analysed_at=analysed_at,
         )
-        for uid, model in spoken.items()
+
+    return [
+        *(report(model, Outcome.ANALYSED, None) for model in spoken.values()),
+        *(report(model, Outcome.FAILED, Reason(code="model_failed")) for model in broken.values()),
     ]
 
 
 def study_outcome(reports: Sequence[Report]) -> Outcome:
-    return reports[0].outcome  # they are all ANALYSED, or there is only one
+    return reports[0].outcome  # a model that analysed comes first
 
 
 def _unanswered(study_instance_uid: str, evidence: Sequence[Evidence], *, revision: int, analysed_at: datetime) -> Report:
     outcomes = {item.answer.outcome for item in evidence}
-    reasons = {
-        (item.answer.reason.code, *sorted(item.answer.reason.details.items())) for item in evidence if item.answer.reason
-    }
-    same = len(reasons) == 1 and all(item.answer.reason for item in evidence)
+    same = all(item.answer.reason == evidence[0].answer.reason for item in evidence)
     return Report(
         study_instance_uid=study_instance_uid,
         model=None,

@@ -29,7 +29,7 @@ class Filing:
     settings: Settings
     ledger: Ledger
 
-    def deliver(self, task: Task) -> None:
+    def deliver(self, task: Task) -> str:
         """One C-STORE. A peer that does not answer trips its breaker and spends no attempt; a refused object is believed."""
         row, to = self._look_up(task)
         peer = to.peer(self.settings.node.ae_title)
@@ -37,22 +37,24 @@ class Filing:
             result = send_document(row.document.path, peer, timeout_seconds=to.timeout_seconds)
         except (PeerUnavailable, PeerRefused) as error:
             # A refused association is no answer about the document: IT staff still have to list this node there.
-            self._unavailable(task, row, to, error)
-            return
+            return self._unavailable(task, row, to, error)
         with self.ledger.transaction() as tx:
-            peers.answered(tx, to.name)
+            if result.sop_class_uid:  # otherwise the file could not be read, and nobody was called
+                peers.answered(tx, to.name)
+                documents.attempted(tx, row)
             if result.state is StoreState.STORED:
                 documents.delivered(tx, row, DeliveryState.STORED, status=result.reason or "stored")
                 tasks.finish(tx, task)
                 if to.verify == "find":
                     tasks.owe(tx, "verify", task.key, queue="delivery", destination=to.name)
-            elif result.state is StoreState.REFUSED:
+                return "stored"
+            if result.state is StoreState.REFUSED:
                 documents.delivered(tx, row, DeliveryState.REFUSED, status=result.reason)
                 tasks.bury(tx, task, error=result.reason)
-            else:
-                self._later(tx, task, row, to, result.reason, _backoff(task), spent=True)
+                return f"REFUSED: {result.reason}"
+            return self._later(tx, task, row, to, result.reason, _backoff(task), spent=True)
 
-    def verify(self, task: Task) -> None:
+    def verify(self, task: Task) -> str:
         """One C-FIND at IMAGE level; archives index late, so it is tried for `verify_seconds`."""
         row, to = self._look_up(task)
         filed, said = False, "stored, but not found there by C-FIND"
@@ -71,12 +73,14 @@ class Filing:
             if filed:
                 documents.delivered(tx, row, DeliveryState.VERIFIED, status="found there by C-FIND")
                 tasks.finish(tx, task)
-            elif waited_seconds >= to.verify_seconds:
+                return "found there"
+            if waited_seconds >= to.verify_seconds:
                 documents.noted(tx, row, status=said)
                 tasks.finish(tx, task)
-            else:
-                pause_seconds = min(FIRST_LOOK_SECONDS + waited_seconds / 2, LONGEST_LOOK_SECONDS)
-                tasks.postpone(tx, task, seconds=pause_seconds, error=said)
+                return f"UNVERIFIED: {said}"
+            pause_seconds = min(FIRST_LOOK_SECONDS + waited_seconds / 2, LONGEST_LOOK_SECONDS)
+            tasks.postpone(tx, task, seconds=pause_seconds, error=said)
+            return f"not found yet: {said}"
 
     def _look_up(self, task: Task) -> tuple[DeliveryRow, Destination]:
         """Only tasks of destinations that are in the settings are claimed; others stay owed until they are back."""
@@ -84,23 +88,24 @@ class Filing:
             row = documents.get_delivery(tx, task.key)
         return row, next(to for to in self.settings.destination if to.name == row.destination)
 
-    def _unavailable(self, task: Task, row: DeliveryRow, to: Destination, error: PeerUnavailable | PeerRefused) -> None:
+    def _unavailable(self, task: Task, row: DeliveryRow, to: Destination, error: PeerUnavailable | PeerRefused) -> str:
         """Trip the breaker. An object at which the association broke backs off by itself too, lest it block all others."""
         lost = isinstance(error, AssociationLost)
         with self.ledger.transaction() as tx:
             pause_seconds = peers.unavailable(tx, to.name, error=str(error))
             seconds = max(pause_seconds, _backoff(task)) if lost else pause_seconds
-            self._later(tx, task, row, to, str(error), seconds, spent=lost)
+            return self._later(tx, task, row, to, str(error), seconds, spent=lost)
 
     def _later(
         self, tx: Transaction, task: Task, row: DeliveryRow, to: Destination, error: str, seconds: float, *, spent: bool
-    ) -> None:
+    ) -> str:
         if tx.now - row.owed_at > to.give_up_days * DAY_SECONDS:
             documents.delivered(tx, row, DeliveryState.DEAD, status=error)
             tasks.bury(tx, task, error=error)
-        else:
-            documents.noted(tx, row, status=error)
-            tasks.postpone(tx, task, seconds=seconds, error=error, spent=spent)
+            return f"DEAD: {error}"
+        documents.noted(tx, row, status=error)
+        tasks.postpone(tx, task, seconds=seconds, error=error, spent=spent)
+        return f"again in {seconds:.0f} s: {error}"
 
 
 def _backoff(task: Task) -> float:

@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from config.settings import Settings
+from domain.errors import ModelInvalid, SettingsInvalid
 from domain.identity import Identity
 from inference.engine import Engine
 from inference.package import find_packages
@@ -28,6 +29,7 @@ FIRST_RESTART_SECONDS = 1.0
 LONGEST_RESTART_SECONDS = 60.0
 STABLE_SECONDS = 60.0  # a part that lived this long starts again at once
 DRAIN_SECONDS = 30.0
+ABANDONED_SECONDS = 3600.0  # no image is under way for so long
 
 log = structlog.get_logger()
 
@@ -51,7 +53,7 @@ def run_listener(settings: Settings) -> None:
     """Listen until SIGTERM or SIGINT; then refuse new associations and let the running ones end."""
     stop = _stop_on_signals()
     pipeline = open_pipeline(settings)
-    pipeline.spool.clear_incoming()
+    pipeline.spool.clear_incoming(before=time.time() - ABANDONED_SECONDS)
 
     def refused(caller: RefusedCaller) -> None:
         if not caller.unknown:  # a known sender at the association limit: the listener has logged it
@@ -66,7 +68,11 @@ def run_listener(settings: Settings) -> None:
             )
 
     listener = Listener(node=settings.node, modalities=settings.modality, receive=pipeline.receive, refused=refused)
-    listener.start()
+    try:
+        listener.start()
+    except OSError as error:
+        where = f"node.host, node.port: cannot listen on {settings.node.host}:{settings.node.port}"
+        raise SettingsInvalid([f"{where} ({error.strerror})"]) from error
     stop.wait()
     listener.stop()
     pipeline.ledger.close()
@@ -76,9 +82,14 @@ def run_worker(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT; steps that have begun are finished."""
     stop = _stop_on_signals()
     pipeline = open_pipeline(settings)
-    packages = find_packages(settings.models.dir)
-    engine = Engine(packages, threads=max(1, (os.cpu_count() or 1) // settings.node.workers))
-    log.info("working", models=" ".join(f"{package.name} {package.identity.version}" for package in packages))
+    engine = None
+    try:
+        packages = find_packages(settings.models.dir)
+        engine = Engine(packages, threads=max(1, (os.cpu_count() or 1) // settings.node.workers))
+        log.info("working", models=" ".join(f"{package.name} {package.identity.version}" for package in packages))
+    except ModelInvalid as error:
+        # Without it a study would be declined as if nobody had meant to read it: images wait until a person has mended this.
+        log.error("nothing will be analysed", error=str(error))
     Worker(pipeline, engine, stop).run()
     pipeline.ledger.close()
 
@@ -86,10 +97,10 @@ def run_worker(settings: Settings) -> None:
 @dataclass
 class _Part:
     command: str
-    process: subprocess.Popen[bytes]
-    started: float
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
     failures: int = 0
-    restart_at: float | None = None
+    start_at: float = 0.0
 
 
 @dataclass
@@ -102,43 +113,51 @@ class Supervisor:
 
     def run(self) -> None:
         stop = _stop_on_signals()
-        for command in ("scp", *["worker"] * self.workers):
-            self._parts.append(_Part(command=command, process=self._start(command), started=time.monotonic()))
-        while not stop.wait(0.2):
+        self._parts = [_Part(command=command) for command in ("scp", *["worker"] * self.workers)]
+        while not stop.is_set():
             for part in self._parts:
                 self._watch(part)
+            stop.wait(0.2)
         self._drain()
-
-    def _start(self, command: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-m", "cli", command, "--config", str(self.settings_file)])
 
     def _watch(self, part: _Part) -> None:
         now = time.monotonic()
-        if part.restart_at is not None:
-            if now >= part.restart_at:
-                part.process, part.started, part.restart_at = self._start(part.command), now, None
+        if part.process is None:
+            if now >= part.start_at:
+                self._start(part, now)
             return
         status = part.process.poll()
-        if status is None:
-            return
+        if status is not None:
+            part.process = None
+            self._again(part, now, f"status {status}")
+
+    def _start(self, part: _Part, now: float) -> None:
+        command = [sys.executable, "-m", "cli", part.command, "--config", str(self.settings_file)]
+        try:
+            part.process, part.started = subprocess.Popen(command), now
+        except OSError as error:
+            self._again(part, now, str(error.strerror))
+
+    def _again(self, part: _Part, now: float, why: str) -> None:
         part.failures = 1 if now - part.started > STABLE_SECONDS else part.failures + 1
         pause_seconds = min(FIRST_RESTART_SECONDS * 2.0 ** min(part.failures - 1, 16), LONGEST_RESTART_SECONDS)
-        log.error("part ended, starting it again", part=part.command, status=status, pause_seconds=pause_seconds)
-        part.restart_at = now + pause_seconds
+        log.error("part ended, starting it again", part=part.command, why=why, pause_seconds=pause_seconds)
+        part.start_at = now + pause_seconds
 
     def _drain(self) -> None:
         """The listener first, so that nothing new comes in while the workers finish their steps."""
-        for part in sorted(self._parts, key=lambda each: each.command):
-            if part.process.poll() is None:
-                part.process.send_signal(signal.SIGTERM)
         end = time.monotonic() + DRAIN_SECONDS
-        for part in self._parts:
-            try:
-                part.process.wait(max(end - time.monotonic(), 0.1))
-            except subprocess.TimeoutExpired:
-                log.error("part did not end in time; its work goes on at the next start", part=part.command)
-                part.process.kill()
-                part.process.wait()
+        for command in ("scp", "worker"):
+            ending = [part.process for part in self._parts if part.command == command and part.process]
+            for process in ending:
+                process.send_signal(signal.SIGTERM)
+            for process in ending:
+                try:
+                    process.wait(max(end - time.monotonic(), 0.1))
+                except subprocess.TimeoutExpired:
+                    log.error("part did not end in time; its work goes on at the next start", part=command)
+                    process.kill()
+                    process.wait()
 
 
 def _stop_on_signals() -> threading.Event:

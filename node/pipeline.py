@@ -21,6 +21,7 @@ import numpy.typing as npt
 from config.settings import Settings
 from domain.identity import Identity, digest
 from domain.types import (
+    DeliveryState,
     Document,
     DocumentKind,
     Evidence,
@@ -54,10 +55,11 @@ class Pipeline:
 
     def receive(self, received: Received) -> None:
         """Returns when the image is durable; the listener acknowledges after that. StorageUnavailable otherwise."""
-        spooled = self.spool.add(received)
         with self.ledger.transaction() as tx:
             if images.is_own_result(tx, received.ref.sop_instance_uid):
                 return  # a PACS routed our own result back
+        spooled = self.spool.add(received)
+        with self.ledger.transaction() as tx:
             image_id = images.add(tx, received, path=spooled.path, sha256=spooled.sha256, size_bytes=spooled.size_bytes)
             if image_id is None:
                 return  # sent again: stored and analysed once
@@ -80,7 +82,7 @@ class Pipeline:
             )
             self._owe(tx, [original])
 
-    def answer_image(self, task: Task, engine: Engine) -> None:
+    def answer_image(self, task: Task, engine: Engine) -> str:
         with self.ledger.transaction() as tx:
             image = images.get(tx, int(task.key))
         seen = engine.look(image.path, assumed_species=self._assumed_species(image))
@@ -88,19 +90,20 @@ class Pipeline:
         with self.ledger.transaction() as tx:
             tasks.finish(tx, task)
             self._answered(tx, image, seen.answer, overlays)
+        return seen.answer.outcome.value
 
-    def report_study(self, task: Task) -> None:
+    def report_study(self, task: Task) -> str:
         with self.ledger.transaction() as tx:
-            rows = images.of_study(tx, task.key)
+            newest = {row.sop_instance_uid: row for row in images.of_study(tx, task.key)}  # of each SOP Instance
             study = images.get_study(tx, task.key)
-            if any(row.answer is None for row in rows):
+            if any(row.answer is None for row in newest.values()):
                 tasks.postpone(tx, task, seconds=PENDING_IMAGES_SECONDS)
-                return
-            evidence = [item for item in map(evidence_of, rows) if is_image(item)]
+                return "waits for its images"
+            evidence = [item for item in map(evidence_of, newest.values()) if is_image(item)]
             made_of = digest({"evidence": sorted(f"{item.answer!r} {item.sha256}" for item in evidence)})
             if not evidence or made_of == study.evidence:  # no image in it, or nothing new since the last revision
                 tasks.finish(tx, task)
-                return
+                return "nothing new"
         revision = study.revision + 1
         reports = conclude(task.key, evidence, revision=revision, analysed_at=local_time(task.started_at))
         written = []
@@ -120,17 +123,21 @@ class Pipeline:
             tasks.finish(tx, task)
             self._owe(tx, written)
             images.reported(tx, task.key, outcome=study_outcome(reports), revision=revision, evidence=made_of)
+        return f"{study_outcome(reports).value}, revision {revision}"
 
     def give_up(self, task: Task, error: str) -> None:
-        """A task that broke again and again dies visibly; its image still gets an answer: FAILED, and said so."""
+        """A task that broke again and again dies visibly; its image or study still gets an answer: FAILED, and said so."""
         with self.ledger.transaction() as tx:
             tasks.bury(tx, task, error=error)
-            if task.kind != "image":
-                return
-            image = images.get(tx, int(task.key))
-            ref = InstanceRef(sop_class_uid=image.sop_class_uid, sop_instance_uid=image.sop_instance_uid)
-            answer = ImageAnswer(ref=ref, outcome=Outcome.FAILED, reason=Reason(code="model_failed"))
-            self._answered(tx, image, answer, [])
+            if task.kind == "image":
+                image = images.get(tx, int(task.key))
+                ref = InstanceRef(sop_class_uid=image.sop_class_uid, sop_instance_uid=image.sop_instance_uid)
+                answer = ImageAnswer(ref=ref, outcome=Outcome.FAILED, reason=Reason(code="analysis_failed"))
+                self._answered(tx, image, answer, [])
+            elif task.kind == "study":
+                images.failed(tx, task.key)
+            elif task.kind == "deliver":
+                documents.delivered(tx, documents.get_delivery(tx, task.key), DeliveryState.DEAD, status=error)
 
     def _answered(self, tx: Transaction, image: ImageRow, answer: ImageAnswer, overlays: Sequence[Document]) -> None:
         images.answered(tx, image.id, answer)

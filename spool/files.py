@@ -35,6 +35,11 @@ class Spool:
         try:
             self._incoming.mkdir(parents=True, exist_ok=True)
             self._images.mkdir(exist_ok=True)
+            # All of them now, so that no image is acknowledged in a folder that a power cut could still undo.
+            for number in range(256):
+                (self._images / f"{number:02x}").mkdir(exist_ok=True)
+            _fsync_folder(self._images)
+            _fsync_folder(root)
         except OSError as error:
             raise StorageUnavailable(f"spool {root}: {error.strerror}") from error
 
@@ -44,20 +49,18 @@ class Spool:
         target = self._images / sha256[:2] / f"{sha256}.dcm"
         size_bytes = len(received.part10_header) + len(received.data_set)
         spooled = Spooled(path=target, sha256=sha256, size_bytes=size_bytes)
-        if target.exists():  # only ever renamed here after its fsync
-            return spooled
         try:
-            if not target.parent.exists():
-                target.parent.mkdir(exist_ok=True)
-                _fsync_folder(self._images)
-            durable_write(target, (received.part10_header, received.data_set), temporary_folder=self._incoming)
+            if _is_whole(target, len(received.data_set)):
+                _fsync_folder(target.parent)  # whoever wrote it may have died before doing so
+            else:
+                durable_write(target, (received.part10_header, received.data_set), temporary_folder=self._incoming)
         except OSError as error:
             raise StorageUnavailable(f"spool: {error.strerror}") from error
         return spooled
 
-    def clear_incoming(self) -> int:
-        """Remove what a killed listener left half-written; nothing of it was acknowledged. Call with no listener running."""
-        left = list(self._incoming.iterdir())
+    def clear_incoming(self, *, before: float) -> int:
+        """Remove what killed listeners left half-written before a time (seconds since 1970): it was never acknowledged."""
+        left = [path for path in self._incoming.iterdir() if path.stat().st_mtime < before]
         for path in left:
             path.unlink(missing_ok=True)
         return len(left)
@@ -76,6 +79,14 @@ def durable_write(target: Path, parts: Iterable[Bytes], *, temporary_folder: Pat
         temporary.unlink(missing_ok=True)
         raise
     _fsync_folder(target.parent)
+
+
+def _is_whole(target: Path, data_set_bytes: int) -> bool:
+    """It got its name after its fsync; its header may be another sender's, hence of another length."""
+    try:
+        return target.stat().st_size > data_set_bytes
+    except FileNotFoundError:
+        return False
 
 
 def _write_all(descriptor: int, part: Bytes) -> None:

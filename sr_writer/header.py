@@ -120,8 +120,11 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """OSError when the file itself cannot be opened; nothing else that it holds is an error."""
-    source = _parse(path)
+    """Nothing that the file holds is an error. One that cannot be opened is empty: its study still gets a report."""
+    try:
+        source = _parse(path)
+    except OSError:
+        return Header(attributes=Dataset())
     declared = _declared(source)
     attributes = Dataset()
     for keyword, value in _valid(source, KEYWORDS, declared):

@@ -28,7 +28,9 @@ def faults(content: dict[str, object]) -> list[str]:
         ({"modality": [{"name": "a", "ae_title": "A", "host": "room"}]}, r"modality\[1\]\.host: an address such as"),
         ({"destination": [{"name": "p", "ae_title": "P"}]}, r"destination\[1\]\.host: Field required"),
         ({"study": {"quiet_seconds": 9, "max_wait_seconds": 3}}, r"study: max_wait_seconds must not be shorter"),
-        ({"node": {"database_url": "postgresql://x"}}, "only SQLite"),
+        ({"node": {"database_url": "postgresql://x"}}, r"node\.database_url: Input should be ''"),
+        ({"study": {"quiet_seconds": float("inf")}}, r"study\.quiet_seconds: Input should be a finite number"),
+        ({"study": {"expected_views": {"thorax": []}}}, r"study\.expected_views\.thorax: .*at least 1 item"),
     ],
 )
 def test_a_fault_is_named_by_its_key(content: dict[str, object], said: str) -> None:

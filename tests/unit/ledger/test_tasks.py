@@ -186,12 +186,14 @@ def test_a_held_write_lock_is_an_error_and_not_a_hang(
 
 def test_claims_use_the_partial_index(ledger: Ledger) -> None:
     """300,000 finished tasks must not slow the start of the next one."""
-    seen: list[str] = []
+    seen: list[tuple[str, object]] = []
 
     @sa.event.listens_for(ledger._engine, "before_cursor_execute")
-    def record(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
-        seen.append(statement)
+    def record(_c: object, _cursor: object, statement: str, parameters: object, *_rest: object) -> None:
+        seen.append((statement, parameters))
 
     claim(ledger)
-    statement = next(text for text in seen if "FROM task" in text)
-    assert "task.state = 'ready'" in statement
+    statement, parameters = next(item for item in seen if "FROM task" in item[0])
+    with ledger.transaction() as tx:
+        plan = tx.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()  # type: ignore[arg-type]
+    assert any("USING INDEX task_claim" in row[3] for row in plan), plan

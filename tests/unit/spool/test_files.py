@@ -46,15 +46,9 @@ def test_the_same_content_is_one_file_and_another_is_another(tmp_path: Path) -> 
 
 def test_file_and_folder_are_synced_before_add_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The order: the data, then (after the rename) the folder that names it."""
-    synced: list[str] = []
-    real = os.fsync
-
-    def record(descriptor: int) -> None:
-        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().as_posix())
-        real(descriptor)
-
-    monkeypatch.setattr(os, "fsync", record)
-    path = Spool(tmp_path).add(received(b"content")).path
+    spool = Spool(tmp_path)
+    synced = record_fsync(monkeypatch)
+    path = spool.add(received(b"content")).path
     data, folder = (next(i for i, name in enumerate(synced) if end(name)) for end in (_is_part, str(path.parent).__eq__))
     assert data < folder
 
@@ -77,8 +71,42 @@ def test_a_refusing_disk_leaves_nothing_and_says_so(tmp_path: Path, monkeypatch:
 
 def test_half_written_files_of_a_killed_listener_are_removed(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    (tmp_path / "incoming" / "half.part").write_bytes(b"half")
+    half, running = tmp_path / "incoming" / "half.part", tmp_path / "incoming" / "running.part"
+    half.write_bytes(b"half")
+    os.utime(half, (1_000.0, 1_000.0))
+    running.write_bytes(b"another listener's")
     kept = spool.add(received(b"content")).path
-    assert spool.clear_incoming() == 1
+    assert spool.clear_incoming(before=2_000.0) == 1
     assert kept.exists()
-    assert list((tmp_path / "incoming").iterdir()) == []
+    assert list((tmp_path / "incoming").iterdir()) == [running]
+
+
+def test_a_file_whose_folder_was_never_synced_is_synced_before_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listener that died between the rename and the folder's fsync has acknowledged nothing: nobody may rely on it."""
+    spool = Spool(tmp_path)
+    path = spool.add(received(b"content")).path
+    synced = record_fsync(monkeypatch)
+    assert spool.add(received(b"content")).path == path
+    assert str(path.parent) in synced
+
+
+def test_a_cut_file_is_written_again(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    path = spool.add(received(b"content")).path
+    path.write_bytes(b"cut")
+    spool.add(received(b"content"))
+    assert path.read_bytes().endswith(b"content")
+
+
+def record_fsync(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    synced: list[str] = []
+    real = os.fsync
+
+    def record(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().as_posix())
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    return synced

@@ -1,0 +1,258 @@
+"""When a study is reported, what it is made of, and what happens when an answer cannot be made."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from factories import dx_dataset, dx_file
+from model_factory import heart_package
+from peers import wait_until
+from pydicom import dcmread
+
+import node.pipeline
+import node.worker
+from config.settings import Settings, parse
+from domain.types import Document, InstanceRef, Outcome, Received
+from inference.engine import Engine
+from inference.package import load_package
+from ledger import documents, images, tasks
+from ledger.images import ImageRow
+from node.parts import open_pipeline
+from node.pipeline import Pipeline
+from node.worker import Worker
+
+THORAX = ["right-lateral", "ventrodorsal"]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return parse(
+        {
+            "node": {"data_dir": str(tmp_path / "data"), "language": "en"},
+            "study": {"quiet_seconds": 0.3, "max_wait_seconds": 30.0},
+            "modality": [{"name": "room-1", "ae_title": "DRROOM1"}],
+            "destination": [{"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "documents": ["original"]}],
+        }
+    )
+
+
+@pytest.fixture
+def pipeline(settings: Settings) -> Iterator[Pipeline]:
+    opened = open_pipeline(settings)
+    yield opened
+    opened.ledger.close()
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    return Engine([load_package(heart_package(tmp_path / "package"))], threads=1)
+
+
+class Running:
+    """A worker in a thread; `analysis` only, so that no destination is needed."""
+
+    def __init__(self, pipeline: Pipeline, engine: Engine) -> None:
+        self.stop = threading.Event()
+        self.worker = Worker(pipeline, engine, self.stop)
+        self.worker._lanes = {"analysis": 1}
+        self.error: BaseException | None = None
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        try:
+            self.worker.run()
+        except BaseException as error:  # noqa: BLE001  looked at by the tests
+            self.error = error
+
+    def __enter__(self) -> Running:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+
+
+def receive(pipeline: Pipeline, path: Path) -> str:
+    """As the listener does; the Study Instance UID."""
+    ds = dcmread(path)
+    content = path.read_bytes()
+    pipeline.receive(
+        Received(
+            ref=InstanceRef(sop_class_uid=str(ds.SOPClassUID), sop_instance_uid=str(ds.SOPInstanceUID)),
+            study_instance_uid=str(ds.StudyInstanceUID),
+            series_instance_uid=str(ds.SeriesInstanceUID),
+            transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID),
+            calling_ae="DRROOM1",
+            called_ae="HOUNDSFIELD",
+            peer_host="127.0.0.1",
+            modality="room-1",
+            part10_header=content[:132],
+            data_set=content[132:],
+        )
+    )
+    return str(ds.StudyInstanceUID)
+
+
+def reports(pipeline: Pipeline, study: str) -> list[Document]:
+    with pipeline.ledger.transaction() as tx:
+        return [document for document in documents.of_study(tx, study) if document.kind == "sr"]
+
+
+def rows(pipeline: Pipeline, study: str) -> list[ImageRow]:
+    with pipeline.ledger.transaction() as tx:
+        return images.of_study(tx, study)
+
+
+def idle(pipeline: Pipeline) -> Callable[[], bool]:
+    def nothing_to_analyse() -> bool:
+        with pipeline.ledger.transaction() as tx:
+            return all(row.kind == "deliver" or row.state == "dead" for row in tasks.owed(tx))
+
+    return nothing_to_analyse
+
+
+def view(name: str) -> dict[str, object]:
+    return {
+        "ViewPosition": {"right-lateral": "RL", "ventrodorsal": "VD"}[name],
+        "ViewCodeSequence": None,
+        "PatientOrientation": "",
+    }
+
+
+def test_a_study_is_reported_at_once_when_its_expected_views_are_in(
+    settings: Settings, engine: Engine, tmp_path: Path
+) -> None:
+    slow = settings.model_copy(
+        update={"study": parse({"study": {"quiet_seconds": 25, "expected_views": {"thorax": THORAX}}}).study}
+    )
+    pipeline = open_pipeline(slow)
+    with Running(pipeline, engine):
+        study = receive(pipeline, dx_file(tmp_path / "a.dcm", instance=1, **view("right-lateral")))
+        wait_until(lambda: rows(pipeline, study)[0].answer is not None, what="the first answer")
+        assert reports(pipeline, study) == []  # one view of two: waits for quiet
+        receive(pipeline, dx_file(tmp_path / "b.dcm", instance=2, **view("ventrodorsal")))
+        wait_until(lambda: len(reports(pipeline, study)) == 1, seconds=15, what="the report, long before quiet")
+    pipeline.ledger.close()
+
+
+def test_an_image_whose_answer_breaks_is_failed_and_its_study_still_reported(
+    pipeline: Pipeline, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node.worker, "FIRST_RETRY_SECONDS", 0.01)
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a value from a header")
+
+    monkeypatch.setattr(node.pipeline, "write_overlay", broken)
+    with Running(pipeline, engine):
+        study = receive(pipeline, dx_file(tmp_path / "a.dcm"))
+        wait_until(lambda: len(reports(pipeline, study)) == 1, what="the report")
+    answer = rows(pipeline, study)[0].answer
+    assert answer is not None and answer.outcome is Outcome.FAILED
+    with pipeline.ledger.transaction() as tx:
+        (dead,) = (row for row in tasks.owed(tx) if row.state == "dead")
+    assert dead.error is not None and dead.error.startswith("ZeroDivisionError at test_studies.py")
+    assert "header" not in dead.error
+
+
+def test_a_full_disk_is_waited_out(
+    pipeline: Pipeline, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node.worker, "STORAGE_RETRY_SECONDS", 0.05)
+    real, refused = node.pipeline.write_report, 0
+
+    def full(*arguments: object, **more: object) -> Document:
+        nonlocal refused
+        refused += 1
+        if refused <= 8:  # more often than a fault is tried
+            raise OSError(28, "No space left on device")
+        return real(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(node.pipeline, "write_report", full)
+    with Running(pipeline, engine):
+        study = receive(pipeline, dx_file(tmp_path / "a.dcm"))
+        wait_until(lambda: len(reports(pipeline, study)) == 1, what="the report after the disk has room again")
+
+
+def test_a_spooled_file_that_is_gone_fails_its_image_and_not_the_study(
+    pipeline: Pipeline, engine: Engine, tmp_path: Path
+) -> None:
+    study = receive(pipeline, dx_file(tmp_path / "a.dcm", instance=1))
+    receive(pipeline, dx_file(tmp_path / "b.dcm", instance=2))
+    rows(pipeline, study)[0].path.unlink()
+    with Running(pipeline, engine):
+        wait_until(lambda: len(reports(pipeline, study)) == 1, what="the report")
+    assert [row.answer.outcome for row in rows(pipeline, study) if row.answer] == [Outcome.FAILED, Outcome.ANALYSED]
+
+
+def test_a_task_that_kills_its_worker_dies_at_last(pipeline: Pipeline, engine: Engine, tmp_path: Path) -> None:
+    study = receive(pipeline, dx_file(tmp_path / "a.dcm"))
+    for _ in range(node.worker.ATTEMPTS):
+        with pipeline.ledger.transaction() as tx:
+            assert tasks.claim(tx, "analysis", connections={})
+            tx.connection.exec_driver_sql("UPDATE task SET lease_until = 0 WHERE state = 'running'")
+            assert tasks.reap(tx) == 1
+    with Running(pipeline, engine):
+        wait_until(lambda: len(reports(pipeline, study)) == 1, what="the report")
+    answer = rows(pipeline, study)[0].answer
+    assert answer is not None and answer.outcome is Outcome.FAILED
+
+
+def test_a_worker_that_loses_a_lane_does_not_look_alive(
+    pipeline: Pipeline, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(tasks, "claim", broken)
+    with Running(pipeline, engine) as running:
+        running.thread.join(10)
+        assert isinstance(running.error, ZeroDivisionError)
+
+
+def test_changed_content_under_a_uid_is_forwarded_again_and_the_newest_is_reported(
+    pipeline: Pipeline, engine: Engine, tmp_path: Path
+) -> None:
+    study = receive(pipeline, dx_file(tmp_path / "a.dcm", instance=1))
+    with Running(pipeline, engine):
+        wait_until(lambda: len(reports(pipeline, study)) == 1, what="the first revision")
+        receive(pipeline, dx_file(tmp_path / "b.dcm", instance=1, PatientID="ANOTHER"))
+        wait_until(lambda: len(reports(pipeline, study)) == 2, what="the second revision")
+    old, new = rows(pipeline, study)
+    with pipeline.ledger.transaction() as tx:
+        owed = documents.get_delivery(tx, f"{new.sop_instance_uid}>pacs")
+    assert owed.document.path == new.path != old.path
+    evidence = dcmread(reports(pipeline, study)[1].path).CurrentRequestedProcedureEvidenceSequence[0]
+    assert len(evidence.ReferencedSeriesSequence[0].ReferencedSOPSequence) == 1
+
+
+def test_two_workers_never_write_one_studys_revisions_at_once(pipeline: Pipeline, tmp_path: Path) -> None:
+    receive(pipeline, dx_file(tmp_path / "a.dcm", instance=1))
+    with pipeline.ledger.transaction() as tx:
+        tx.connection.exec_driver_sql("UPDATE task SET run_at = 0")
+        claimed = [tasks.claim(tx, "analysis", connections={}) for _ in range(2)]
+    assert sorted(task.kind for task in claimed if task) == ["image", "study"]
+    receive(pipeline, dx_file(tmp_path / "b.dcm", instance=2))
+    with pipeline.ledger.transaction() as tx:
+        tx.connection.exec_driver_sql("UPDATE task SET run_at = 0 WHERE state = 'ready'")
+        later = [tasks.claim(tx, "analysis", connections={}) for _ in range(3)]
+    assert [task.kind for task in later if task] == ["image"]
+
+
+def test_a_report_from_the_console_owes_no_answer(pipeline: Pipeline, engine: Engine, tmp_path: Path) -> None:
+    ds = dx_dataset(instance=9)
+    for keyword in ("PixelData", "Rows", "Columns"):
+        del ds[keyword]
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.88.11"
+    path = tmp_path / "sr.dcm"
+    ds.save_as(path)
+    with Running(pipeline, engine):
+        study = receive(pipeline, path)
+        wait_until(idle(pipeline), what="nothing to do")
+    with pipeline.ledger.transaction() as tx:
+        assert documents.of_study(tx, study) == []
