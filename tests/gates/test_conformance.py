@@ -11,6 +11,7 @@ from pydicom.uid import UID
 from delivery.status import StatusClass, classify
 from domain import codes
 from scp.admission import CALLED_AE_NOT_RECOGNISED, CALLING_AE_NOT_RECOGNISED, LOCAL_LIMIT_EXCEEDED
+from scp.association import CANNOT_UNDERSTAND, SOP_CLASS_NOT_SUPPORTED
 from scp.contexts import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION_SOP_CLASS
 from scp.listener import DATA_SET_MISMATCH, OUT_OF_RESOURCES, SUCCESS
 from sr_writer import overlay
@@ -48,7 +49,13 @@ def test_rejections() -> None:
 
 
 def test_answers_to_c_store() -> None:
-    assert {int(row[0], 16) for row in rows("2.3")} == {SUCCESS, OUT_OF_RESOURCES, DATA_SET_MISMATCH, 0xC000}
+    assert {int(row[0], 16) for row in rows("2.3")} == {
+        SUCCESS,
+        SOP_CLASS_NOT_SUPPORTED,
+        OUT_OF_RESOURCES,
+        DATA_SET_MISMATCH,
+        CANNOT_UNDERSTAND,
+    }
 
 
 def test_what_is_sent() -> None:
