@@ -34,11 +34,11 @@ class Gates:
     """What a reading must satisfy to be given as a number."""
 
     lateral_probability: float = 0.5  # the view head's, mean of both passes
-    mirror_landmark_vertebrae: float = 1.0  # farthest that a landmark moves between the passes
-    mirror_score_vertebrae: float = 1.0  # score of one pass against the other's
-    off_perpendicular_degrees: float = 25.0  # of the axes as predicted, before the short one is projected
-    coherence: float = 0.5  # of the phase along the spine
-    vertebrae_seen: float = 4.5  # from T4 on; the rest is extended
+    mirror_landmark_vertebrae: float = 1.25  # farthest that a landmark moves between the passes
+    mirror_score_vertebrae: float = 0.5  # score of one pass against the other's
+    off_perpendicular_degrees: float = 15.0  # of the axes as predicted, before the short one is projected
+    coherence: float = 0.7  # of the phase along the spine
+    vertebrae_seen: float = 6.0  # from T4 on; the rest is extended
     long_axis_vertebrae: tuple[float, float] = (3.2, 9.0)  # no dog's heart is outside
     axis_ratio: tuple[float, float] = (0.8, 1.8)  # long over short
     t4_off_spine_vertebrae: float = 1.0  # the T4 landmark against the curve

@@ -83,11 +83,11 @@ data_set = "{data_set}"
 # Why each threshold is what it is stands in CARD.md.
 OPERATING_POINTS = {
     "lateral_probability": 0.5,
-    "mirror_landmark_vertebrae": 1.0,
-    "mirror_score_vertebrae": 1.0,
-    "off_perpendicular_degrees": 25.0,
-    "coherence": 0.5,
-    "vertebrae_seen": 4.5,
+    "mirror_landmark_vertebrae": 1.25,
+    "mirror_score_vertebrae": 0.5,
+    "off_perpendicular_degrees": 15.0,
+    "coherence": 0.7,
+    "vertebrae_seen": 6.0,
 }
 
 
