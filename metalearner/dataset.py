@@ -114,6 +114,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    for left_over in arguments.out.glob("phantoms-*.npz"):  # of another count, or of an earlier generator
+        left_over.unlink()
     save = partial(save_shard, count=arguments.count, directory=arguments.out)
     with ProcessPoolExecutor(arguments.processes) as pool:
         for path in pool.map(save, range(arguments.shards)):
