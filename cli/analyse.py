@@ -11,8 +11,7 @@ import typer
 from cli.common import DEFAULT_FILE, ConfigOption, JsonOption, console, errors, print_json
 from config.settings import Settings, load
 from domain import terms
-from domain.terms import Language
-from domain.types import Code, Finding, Measurement, Outcome, Report, Species
+from domain.types import Code, Finding, Language, Measurement, Outcome, Report, Species, Style
 from inference.engine import Engine
 from inference.package import find_packages
 from node.offline import AnalysedStudy, Analysis, analyse_files
@@ -33,7 +32,7 @@ def analyse(
         analysis = analyse_files(
             paths,
             engine,
-            language=language or settings.node.language,
+            style=Style(language=language or settings.node.language),
             directory=out,
             assumed_species=species,
             started=lambda path: doing.update(f"Reading {path.name}"),

@@ -27,8 +27,7 @@ from delivery.send import send_files
 from delivery.store import StoreState
 from domain import codes, terms
 from domain.errors import HoundsfieldError, PeerUnavailable
-from domain.terms import Language
-from domain.types import Document, DocumentKind, Outcome, Peer
+from domain.types import Document, DocumentKind, Language, Outcome, Peer
 from ledger import documents, images
 from ledger.images import ImageRow
 from ledger.store import Ledger

@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from domain.errors import SettingsInvalid
-from domain.terms import Language
-from domain.types import DocumentKind, Peer, Region, Species, View
+from domain.types import DocumentKind, Language, Peer, Region, Species, View
 
 
 def _ae_title(value: str) -> str:

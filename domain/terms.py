@@ -1,15 +1,7 @@
 """What the product says to a vet, in English and Korean. A reason or a concept without a term here cannot be shown."""
 
-from enum import StrEnum
-
 from domain.codes import LONG_AXIS, SHORT_AXIS, VHS
-from domain.types import Code, FindingOutcome, Outcome, Reason, Region, Source, SpacingSource, Species, View
-
-
-class Language(StrEnum):
-    ENGLISH = "en"
-    KOREAN = "ko"
-
+from domain.types import Code, FindingOutcome, Language, Outcome, Reason, Region, Source, SpacingSource, Species, View
 
 Phrase = tuple[str, str]  # English, Korean
 

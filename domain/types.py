@@ -27,6 +27,11 @@ class Code:
     meaning: str
 
 
+class Language(StrEnum):
+    ENGLISH = "en"
+    KOREAN = "ko"
+
+
 class Source(StrEnum):
     """Where a fact about the animal or the image comes from."""
 
@@ -296,6 +301,29 @@ class Document:
     series_instance_uid: str
     path: Path
     sha256: str
+
+
+class SrGeometry(StrEnum):
+    """Where a finding's outline stands in an SR: viewers differ in what they draw."""
+
+    MEASURED = "measured"  # TID 1501: below the number that was measured from it
+    REGION = "region"  # TID 1410: an Image Region of its own
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """What may differ between the documents of two destinations; all of it decides their UIDs.
+
+    comprehensive_3d: the SR as Comprehensive 3D SR Storage. overlay_longest_side: of the radiograph in an overlay, in
+    pixels, 0 for its own size. overlay_jpeg: JPEG baseline, otherwise uncompressed.
+    """
+
+    language: Language = Language.KOREAN
+    sr_geometry: SrGeometry = SrGeometry.MEASURED
+    comprehensive_3d: bool = False
+    overlay_longest_side: int = 1600
+    overlay_jpeg: bool = True
 
 
 class DeliveryState(StrEnum):

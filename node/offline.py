@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from domain.identity import Identity
-from domain.terms import Language
-from domain.types import Document, Evidence, Outcome, Reason, Report, Species
+from domain.types import Document, Evidence, Outcome, Reason, Report, Species, Style
 from inference.engine import Engine
 from node.conclude import conclude, is_image, study_outcome
 from sr_writer import Header, read_header, write_overlay, write_report
@@ -60,7 +59,7 @@ def analyse_files(
     paths: Iterable[Path],
     engine: Engine,
     *,
-    language: Language,
+    style: Style,
     directory: Path | None,
     assumed_species: Species,
     started: Callable[[Path], None] = lambda _path: None,
@@ -76,7 +75,7 @@ def analyse_files(
         else:
             studies.setdefault(image.study_instance_uid, []).append(image)
     return Analysis(
-        studies=tuple(_conclude(uid, images, language, directory) for uid, images in studies.items()),
+        studies=tuple(_conclude(uid, images, style, directory) for uid, images in studies.items()),
         rejected=tuple(rejected),
     )
 
@@ -106,9 +105,7 @@ def _analyse(path: Path, engine: Engine, assumed_species: Species) -> AnalysedIm
     )
 
 
-def _conclude(
-    study_instance_uid: str, images: list[AnalysedImage], language: Language, directory: Path | None
-) -> AnalysedStudy:
+def _conclude(study_instance_uid: str, images: list[AnalysedImage], style: Style, directory: Path | None) -> AnalysedStudy:
     images = sorted(images, key=lambda image: image.evidence.answer.ref.sop_instance_uid)
     analysed_at = max(map(_taken_at, images))
     evidence = tuple(image.evidence for image in images)
@@ -116,14 +113,14 @@ def _conclude(
     written: list[Document] = []
     if directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
-        written += [write_report(each, identity=Identity(), language=language, directory=directory) for each in reports]
+        written += [write_report(each, identity=Identity(), style=style, directory=directory) for each in reports]
         written += [
             write_overlay(
                 image.evidence,
                 pixels=image.pixels,
                 study_instance_uid=study_instance_uid,
                 identity=Identity(),
-                language=language,
+                style=style,
                 directory=directory,
                 number=number,
                 made_at=analysed_at,

@@ -32,6 +32,7 @@ from domain.types import (
     Received,
     Report,
     Species,
+    Style,
 )
 from inference.engine import Engine
 from ledger import documents, images, tasks
@@ -114,7 +115,7 @@ class Pipeline:
                 write_report(
                     report,
                     identity=self.identity,
-                    language=self.settings.node.language,
+                    style=Style(language=self.settings.node.language),
                     directory=self.results,
                     previous=previous,
                 )
@@ -158,7 +159,7 @@ class Pipeline:
                 pixels=pixels,
                 study_instance_uid=image.study_instance_uid,
                 identity=self.identity,
-                language=self.settings.node.language,
+                style=Style(language=self.settings.node.language),
                 directory=self.results,
                 number=image.number,
                 made_at=local_time(task.started_at),

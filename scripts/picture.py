@@ -6,8 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from domain.terms import Language
-from domain.types import DocumentKind, Species
+from domain.types import DocumentKind, Language, Species, Style
 from inference.engine import Engine
 from inference.package import find_packages
 from node.offline import analyse_files
@@ -25,7 +24,7 @@ def main(target: Path) -> None:
         analysis = analyse_files(
             paths,
             Engine(find_packages(), threads=2),
-            language=Language.ENGLISH,
+            style=Style(language=Language.ENGLISH),
             directory=folder / "out",
             assumed_species=Species.DOG,
         )

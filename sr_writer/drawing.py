@@ -16,8 +16,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from domain import codes, terms
-from domain.terms import Language
-from domain.types import Evidence, Finding, FindingOutcome, Measurement, Point
+from domain.types import Evidence, Finding, FindingOutcome, Language, Measurement, Point
 from sr_writer import panel, strokes, wording
 from sr_writer.typeset import BOLD, GROUND, ORANGE, SKY, WHITE, YELLOW, Colour, fit
 

@@ -15,8 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
-from domain.terms import Language
-from domain.types import Evidence
+from domain.types import Evidence, Language
 from sr_writer import objects
 from sr_writer.drawing import draw_overlay
 from sr_writer.header import Header

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from PIL import ImageDraw
 
 from domain import codes, terms
-from domain.terms import Language
-from domain.types import Evidence, Finding, FindingOutcome, Measurement, ModelAnswer, Outcome
+from domain.types import Evidence, Finding, FindingOutcome, Language, Measurement, ModelAnswer, Outcome
 from sr_writer import wording
 from sr_writer.typeset import (
     BANNER,

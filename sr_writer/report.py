@@ -44,8 +44,7 @@ from pydicom.sr.coding import Code as DicomCode
 from domain import codes as terms_of
 from domain import terms
 from domain.identity import Identity
-from domain.terms import Language
-from domain.types import Code, Evidence, Finding, Measurement, Outcome, Point, Report, Shape, Source, Species
+from domain.types import Code, Evidence, Finding, Language, Measurement, Outcome, Point, Report, Shape, Source, Species
 from sr_writer import wording
 from sr_writer.charset import plain
 from sr_writer.header import Header

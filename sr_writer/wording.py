@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from domain import terms
-from domain.terms import Language
 from domain.types import (
     Code,
     Evidence,
     Finding,
     FindingOutcome,
     ImageAnswer,
+    Language,
     Measurement,
     ModelAnswer,
     ModelIdentity,

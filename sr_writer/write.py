@@ -14,8 +14,7 @@ from pydicom.uid import ComprehensiveSRStorage
 
 from domain import codes, terms
 from domain.identity import Identity
-from domain.terms import Language
-from domain.types import Document, DocumentKind, Evidence, Outcome, Report
+from domain.types import Document, DocumentKind, Evidence, Language, Outcome, Report, Style
 from sr_writer import objects, overlay, wording
 from sr_writer.charset import plain
 from sr_writer.header import Header, read_header
@@ -40,7 +39,7 @@ def write_report(
     report: Report,
     *,
     identity: Identity,
-    language: Language,
+    style: Style,
     directory: Path,
     previous: Document | None = None,
 ) -> Document:
@@ -71,18 +70,18 @@ def write_report(
         ds.SoftwareVersions = [objects.WRITER_VERSION, report.model.version[:64]]
     ds.ReferencedPerformedProcedureStepSequence = []
     ds.PerformedProcedureCodeSequence = []
-    _flags(ds, report, language)
+    _flags(ds, report, style.language)
     ds.CodingSchemeIdentificationSequence = [_private_scheme()]
     ds.CurrentRequestedProcedureEvidenceSequence = [_study_of(report, headers, identity)]
     if previous is not None:
         ds.PredecessorDocumentsSequence = [_predecessor(previous)]
-    for element in root(report, headers, identity=identity, language=language):
+    for element in root(report, headers, identity=identity, language=style.language):
         ds[element.tag] = element
     return objects.write(
         ds,
         kind=DocumentKind.SR,
         header=headers[0],
-        inputs={"report": report, "language": language, "previous": previous},
+        inputs={"report": report, "style": style, "previous": previous},
         identity=identity,
         directory=directory,
     )
@@ -94,7 +93,7 @@ def write_overlay(
     pixels: npt.NDArray[np.float32] | None,
     study_instance_uid: str,
     identity: Identity,
-    language: Language,
+    style: Style,
     directory: Path,
     number: int,
     made_at: datetime,
@@ -115,12 +114,12 @@ def write_overlay(
         instance_number=number,
         made_at=made_at,
     )
-    overlay.fill(ds, evidence, header=header, pixels=pixels, language=language)
+    overlay.fill(ds, evidence, header=header, pixels=pixels, language=style.language)
     return objects.write(
         ds,
         kind=DocumentKind.SC,
         header=header,
-        inputs={"evidence": evidence, "language": language, "number": number, "made_at": made_at},
+        inputs={"evidence": evidence, "style": style, "number": number, "made_at": made_at},
         identity=identity,
         directory=directory,
         transfer_syntax_uid=overlay.TRANSFER_SYNTAX_UID,

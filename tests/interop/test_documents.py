@@ -19,8 +19,7 @@ from PIL import Image
 from pydicom import dcmread
 
 from domain.identity import Identity
-from domain.terms import Language
-from domain.types import Document, Evidence, ImageAnswer, InstanceRef, Outcome, Reason, Report
+from domain.types import Document, Evidence, ImageAnswer, InstanceRef, Language, Outcome, Reason, Report, Style
 from sr_writer import read_header, write_overlay, write_report
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -49,7 +48,7 @@ def invalid(path: Path) -> list[str]:
 def documents(item: Evidence, folder: Path, language: Language, *, of: Report | None = None) -> tuple[Document, Document]:
     study = read_header(item.path).text("StudyInstanceUID") or "2.25.77"
     written = write_report(
-        of or report([item], study_instance_uid=study), identity=Identity(), language=language, directory=folder
+        of or report([item], study_instance_uid=study), identity=Identity(), style=Style(language=language), directory=folder
     )
     failed = item.answer.outcome is Outcome.FAILED
     overlay = write_overlay(
@@ -57,7 +56,7 @@ def documents(item: Evidence, folder: Path, language: Language, *, of: Report | 
         pixels=None if failed else np.asarray(gradient(ROWS, COLUMNS) / 65535, dtype=np.float32),
         study_instance_uid=study,
         identity=Identity(),
-        language=language,
+        style=Style(language=language),
         directory=folder,
         number=1,
         made_at=ANALYSED_AT,
@@ -90,8 +89,8 @@ def test_a_revision_of_many_images_is_valid(tmp_path: Path, language: Language) 
     study = read_header(items[0].path).text("StudyInstanceUID")
     first = report(items[:2], study_instance_uid=study)
     whole = report(items, revision=2, study_instance_uid=study)
-    previous = write_report(first, identity=Identity(), language=language, directory=tmp_path)
-    newer = write_report(whole, identity=Identity(), language=language, directory=tmp_path, previous=previous)
+    previous = write_report(first, identity=Identity(), style=Style(language=language), directory=tmp_path)
+    newer = write_report(whole, identity=Identity(), style=Style(language=language), directory=tmp_path, previous=previous)
     assert invalid(newer.path) == []
     assert errors(run("dcentvfy", *(item.path for item in items), previous.path, newer.path)) == []
 

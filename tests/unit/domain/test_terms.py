@@ -4,8 +4,7 @@ import pytest
 from pydicom.sr.codedict import codes as dictionary
 
 from domain import codes, terms
-from domain.terms import Language
-from domain.types import FindingOutcome, Outcome, Reason, Region, Species, View
+from domain.types import FindingOutcome, Language, Outcome, Reason, Region, Species, View
 
 
 @pytest.mark.parametrize("language", list(Language))

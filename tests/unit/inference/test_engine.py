@@ -15,12 +15,13 @@ from pydicom.uid import BasicTextSRStorage
 from domain.codes import LONG_AXIS as LONG_AXIS_CODE
 from domain.codes import MILLIMETRE, SHORT_AXIS, VERTEBRAE, VHS
 from domain.errors import ModelFailed
-from domain.terms import REASONS, Language, reason
+from domain.terms import REASONS, reason
 from domain.types import (
     Finding,
     FindingOutcome,
     ImageAnswer,
     InstanceRef,
+    Language,
     Measurement,
     Outcome,
     Patient,

@@ -18,8 +18,7 @@ from pydicom.encaps import get_frame
 from pydicom.uid import JPEGBaseline8Bit
 
 from domain.identity import Identity
-from domain.terms import Language
-from domain.types import Evidence, FindingOutcome, ModelAnswer, Outcome, Reason
+from domain.types import Evidence, FindingOutcome, Language, ModelAnswer, Outcome, Reason, Style
 from sr_writer import draw_overlay, overlay_series_uid, write_overlay
 from sr_writer.drawing import BANNER_HEIGHT, PANEL_WIDTH, vertebra
 from sr_writer.typeset import BOLD, ORANGE, SKY, VERMILLION, WHITE, YELLOW, font, wrap
@@ -43,7 +42,7 @@ def drawn(
 
 
 def written(item: Evidence, folder: Path, **arguments: object) -> Dataset:
-    values: dict[str, object] = {"pixels": gray(), "language": EN, "number": 1, "study_instance_uid": STUDY_UID}
+    values: dict[str, object] = {"pixels": gray(), "style": Style(language=EN), "number": 1, "study_instance_uid": STUDY_UID}
     values |= {"identity": Identity(), "directory": folder / "out", "made_at": ANALYSED_AT} | arguments
     return dcmread(write_overlay(item, **values).path)  # type: ignore[arg-type]
 

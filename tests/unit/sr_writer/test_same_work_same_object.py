@@ -21,15 +21,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.identity import Identity
-from domain.terms import Language
-from domain.types import Document, Evidence, Reason, Report
+from domain.types import Document, Evidence, Language, Reason, Report, Style
 from sr_writer import objects, overlay, typeset, write_overlay, write_report
 
 PIXELS = (gradient(120, 150) / 65535).astype(np.float32)
 
 
 def sr(of: Report, folder: Path, **arguments: Any) -> Document:
-    values: dict[str, Any] = {"identity": Identity(), "language": Language.KOREAN, "directory": folder}
+    values: dict[str, Any] = {"identity": Identity(), "style": Style(language=Language.KOREAN), "directory": folder}
     return write_report(of, **values | arguments)
 
 
@@ -38,7 +37,7 @@ def sc(item: Evidence, folder: Path, **arguments: Any) -> Document:
         "pixels": PIXELS,
         "study_instance_uid": STUDY_UID,
         "identity": Identity(),
-        "language": Language.KOREAN,
+        "style": Style(language=Language.KOREAN),
     }
     return write_overlay(item, **values | {"directory": folder, "number": 1, "made_at": ANALYSED_AT} | arguments)
 
@@ -48,8 +47,8 @@ def sc(item: Evidence, folder: Path, **arguments: Any) -> Document:
 def test_a_second_run_is_byte_identical(tmp_path: Path, outcome: str, language: Language) -> None:
     item = evidence(dx_file(tmp_path / "a.dcm", charset="ISO 2022 IR 149"), outcome)
     folders = (tmp_path / "1", tmp_path / "2")
-    reports = [sr(report([item]), folder, language=language) for folder in folders]
-    overlays = [sc(item, folder, language=language) for folder in folders]
+    reports = [sr(report([item]), folder, style=Style(language=language)) for folder in folders]
+    overlays = [sc(item, folder, style=Style(language=language)) for folder in folders]
     for first, second in (reports, overlays):
         assert replace(first, path=second.path) == second
         assert first.path.read_bytes() == second.path.read_bytes()
@@ -124,7 +123,7 @@ def test_a_changed_report_is_another_object(
         for change in sorted(changes):
             changed = REPORT_CHANGES[change](changed)
         first = sr(original, folder / "1")
-        second = sr(changed, folder / "2", language=language, identity=namespace)
+        second = sr(changed, folder / "2", style=Style(language=language), identity=namespace)
         same = changed == original and language is Language.KOREAN and namespace == Identity()
         assert (first.ref == second.ref) is same
         assert (first.sha256 == second.sha256) is same
@@ -154,7 +153,7 @@ def test_a_changed_overlay_is_another_object(change: str, outcome: str) -> None:
             case "sha256":
                 other = replace(item, sha256="34" * 32)
             case "language":
-                arguments = {"language": Language.ENGLISH}
+                arguments = {"style": Style(language=Language.ENGLISH)}
             case "number":
                 arguments = {"number": 2}
             case "made_at":

@@ -14,8 +14,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from domain.identity import Identity
-from domain.terms import Language
-from domain.types import Document, FindingOutcome, Outcome, Report, Shape, Source, Species
+from domain.types import Document, FindingOutcome, Language, Outcome, Report, Shape, Source, Species, Style
 from sr_writer import report_series_uid, write_report
 
 IDENTITY = Identity()
@@ -36,7 +35,9 @@ VETERINARY = (
 
 
 def written(of: Report, folder: Path, language: Language = Language.ENGLISH, **arguments: Document) -> Dataset:
-    return dcmread(write_report(of, identity=IDENTITY, language=language, directory=folder / "out", **arguments).path)
+    return dcmread(
+        write_report(of, identity=IDENTITY, style=Style(language=language), directory=folder / "out", **arguments).path
+    )
 
 
 def one(folder: Path, outcome: str, **elements: object) -> Report:
@@ -90,7 +91,9 @@ def test_no_container_is_continuous(tmp_path: Path) -> None:
 
 
 def test_highdicom_reads_the_measurements_back(tmp_path: Path) -> None:
-    document = write_report(one(tmp_path, "measured"), identity=IDENTITY, language=Language.ENGLISH, directory=tmp_path)
+    document = write_report(
+        one(tmp_path, "measured"), identity=IDENTITY, style=Style(language=Language.ENGLISH), directory=tmp_path
+    )
     content = hd.sr.srread(document.path).content
     assert isinstance(content, hd.sr.MeasurementReport)
     (group,) = content.get_image_measurement_groups()
@@ -214,7 +217,7 @@ def test_a_veterinary_sex_stays_what_the_study_says(tmp_path: Path) -> None:
 
 def test_a_revision_names_its_predecessor_in_the_same_series(tmp_path: Path) -> None:
     first = one(tmp_path, "measured")
-    document = write_report(first, identity=IDENTITY, language=Language.ENGLISH, directory=tmp_path)
+    document = write_report(first, identity=IDENTITY, style=Style(language=Language.ENGLISH), directory=tmp_path)
     ds = written(replace(first, revision=2), tmp_path, previous=document)
     (study,) = ds.PredecessorDocumentsSequence
     (reference,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import codes, terms
-from domain.terms import Language
-from domain.types import Finding, FindingOutcome, Measurement, Outcome, Reason, Report
+from domain.types import Finding, FindingOutcome, Language, Measurement, Outcome, Reason, Report
 from sr_writer import wording
 
 EN, KO = Language.ENGLISH, Language.KOREAN
