@@ -287,7 +287,11 @@ class Report:
 
 class DocumentKind(StrEnum):
     SR = "sr"
+    TEXT_SR = "text_sr"
     SC = "sc"
+    GSPS = "gsps"
+    KOS = "kos"
+    PDF = "pdf"
     ORIGINAL = "original"  # what was received, forwarded
 
 
