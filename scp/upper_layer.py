@@ -158,7 +158,7 @@ class UpperLayer(DULServiceProvider):
             log.warning("association aborted", peer=self._association.peer_host, reason=type(error).__name__)
         finally:
             # A peer that leaves before it asked for anything would otherwise be waited for until the time-out.
-            self.to_user_queue.put(None)  # type: ignore[arg-type]  # what receive_pdu returns after a time-out
+            self.to_user_queue.put(None)  # what receive_pdu returns after a time-out
             self._association.wake()
             self.bell.close()
 
