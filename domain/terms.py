@@ -1,5 +1,6 @@
 """What the product says to a vet, in English and Korean. A reason or a concept without a term here cannot be shown."""
 
+from domain import codes
 from domain.codes import LONG_AXIS, SHORT_AXIS, VHS
 from domain.types import Code, FindingOutcome, Language, Outcome, Reason, Region, Source, SpacingSource, Species, View
 
@@ -9,6 +10,27 @@ CONCEPTS: dict[str, Phrase] = {
     VHS.value: ("Vertebral heart score", "척추심장지수"),
     LONG_AXIS.value: ("Long axis", "장축"),
     SHORT_AXIS.value: ("Short axis", "단축"),
+    **{known.code.value: (known.english, known.korean) for known in codes.FINDINGS},
+    codes.HEART.value: ("heart", "심장"),
+    codes.LEFT_ATRIUM.value: ("left atrium", "좌심방"),
+    codes.PERICARDIUM.value: ("pericardium", "심낭"),
+    codes.LUNG.value: ("lung", "폐"),
+    codes.BRONCHUS.value: ("bronchus", "기관지"),
+    codes.PLEURA.value: ("pleural space", "흉강"),
+    codes.MEDIASTINUM.value: ("mediastinum", "종격동"),
+    codes.TRACHEA.value: ("trachea", "기관"),
+    codes.ESOPHAGUS.value: ("oesophagus", "식도"),
+    codes.DIAPHRAGM.value: ("diaphragm", "횡격막"),
+    codes.PATELLA.value: ("patella", "슬개골"),
+    codes.HIP.value: ("hip joint", "고관절"),
+    codes.STIFLE.value: ("stifle", "무릎관절"),
+    codes.SPINE.value: ("spine", "척추"),
+    codes.LEFT.value: ("left", "왼쪽"),
+    codes.RIGHT.value: ("right", "오른쪽"),
+    codes.BILATERAL.value: ("both sides", "양쪽"),
+    codes.MILD.value: ("mild", "경도"),
+    codes.MODERATE.value: ("moderate", "중등도"),
+    codes.SEVERE.value: ("severe", "중증"),
 }
 
 SHORT_CONCEPTS: dict[str, Phrase] = {
@@ -112,10 +134,82 @@ PHRASES: dict[str, Phrase] = {
     "no_image": ("The image cannot be shown.", "영상을 표시할 수 없습니다."),
     "incomplete": ("{count} of {total} images could not be analysed", "영상 {total}개 중 {count}개를 분석하지 못함"),
     "results": ("AI results", "AI 결과"),
+    "none_seen": ("None of {count} findings seen", "{count}개 소견 모두 보이지 않음"),
+    "also_not_assessable": ("{count} not assessable", "{count}개 평가 불가"),
+    "only_listed": (
+        "Only the findings listed were looked for; nothing is said of anything else.",
+        "나열된 소견만 확인했습니다. 그 밖의 소견에 대해서는 판단하지 않았습니다.",
+    ),
+    "all_images": ("Summary of {total} images", "영상 {total}개 요약"),
     "nothing_concluded": (
         "This is not a normal finding: nothing was assessed.",
         "정상이라는 뜻이 아닙니다: 평가된 항목이 없습니다.",
     ),
+    "signed": ("Signed by {name}, {organization}, {at}", "서명: {name}, {organization}, {at}"),
+    "assisted": ("Prepared with AI assistance", "AI의 도움으로 작성됨"),
+    "by_person": ("entered by a person", "사용자 입력"),
+    "none_seen": ("Looked for and not seen: {names}", "평가하였으나 보이지 않음: {names}"),
+    "open": ("What was not looked for remains open.", "평가 항목에 없는 것은 판단하지 않았습니다."),
+    "animal": ("Animal", "동물"),
+    "breed": ("breed", "품종"),
+    "analysed_at": ("Analysed at {at}", "분석 시각 {at}"),
+    "views_received": ("Views received", "접수된 촬영상"),
+    "views_missing": ("Views missing for a complete study", "빠진 촬영상"),
+    "no_view_missing": ("none of the two usual projections", "기본 두 방향 중 빠진 것 없음"),
+    "views_unjudged": (
+        "cannot be told: region or view of an image is unknown",
+        "판단할 수 없음: 부위나 촬영상을 알 수 없는 영상이 있음",
+    ),
+    "lateral": ("lateral", "외측상"),
+    "sagittal": ("ventrodorsal or dorsoventral", "복배상(VD) 또는 배복상(DV)"),
+    "scale": ("scale", "축척"),
+    "scale_unknown": ("unknown, areas in pixels", "알 수 없음, 면적은 화소 단위"),
+    "quality_unjudged": (
+        "Rotation, collimation and exposure were not assessed by the AI.",
+        "회전, 조준, 노출은 AI가 평가하지 않았습니다.",
+    ),
+    "no_findings": ("No finding was assessed.", "평가된 소견이 없습니다."),
+    "no_measurements": ("Nothing was measured.", "측정된 값이 없습니다."),
+    "consistent_with": ("Consistent with {name}", "{name} 의심"),
+    "possible": ("Possible {name}; the answer is uncertain", "{name} 가능성; 불확실함"),
+    "none_to_report": (
+        "Nothing of what was looked for was seen; this does not exclude disease.",
+        "평가 항목에서 보이는 것은 없으나 질병을 배제하지 않습니다.",
+    ),
+    "measured_above": ("{name} {number} is above the reference interval", "{name} {number}: 참고치 초과"),
+    "measured_below": ("{name} {number} is below the reference interval", "{name} {number}: 참고치 미만"),
+    "measured_within": ("{name} {number} is within the reference interval", "{name} {number}: 참고치 이내"),
+    "next_read": (
+        "These images need to be read by a veterinarian: the AI has not answered.",
+        "AI가 답하지 않았으므로 수의사가 영상을 판독해야 합니다.",
+    ),
+    "next_repeat": (
+        "For what was not assessable: measure by hand, or consider a repeated exposure.",
+        "평가 불가 항목은 직접 측정하거나 재촬영을 고려하십시오.",
+    ),
+    "next_confirm": (
+        "Check each finding in the images, all views together, against the clinical signs.",
+        "각 소견을 모든 촬영상과 임상 증상에 비추어 확인하십시오.",
+    ),
+    "next_further": (
+        "For what is uncertain: consider a further view or a specialist's reading.",
+        "불확실한 소견은 추가 촬영이나 전문의 판독을 고려하십시오.",
+    ),
+    "next_lines": (
+        "Check the measured lines in the images, and compare with earlier studies.",
+        "영상에서 측정선을 확인하고 이전 검사와 비교하십시오.",
+    ),
+    "next_heart": (
+        "A heart size outside the reference interval: consider echocardiography if the clinical signs fit.",
+        "참고치를 벗어난 심장 크기: 임상 증상에 따라 심장초음파를 고려하십시오.",
+    ),
+    "next_view": ("Consider the missing view: {names}.", "빠진 촬영상을 고려하십시오: {names}."),
+    "next_clinical": (
+        "Judge by the clinical signs: the AI answers only what it looked for.",
+        "임상 증상에 따라 판단하십시오: AI는 평가 항목에만 답합니다.",
+    ),
+    "performance": ("Performance", "성능"),
+    "section_image_quality": ("Image quality", "영상의 질"),
 }
 
 # {details} are filled from Reason.details

@@ -228,10 +228,12 @@ class Finding:
     probability: float | None = None  # 0..1
     reason: Reason | None = None  # for NOT_ASSESSABLE
     site: Code | None = None
-    laterality: Code | None = None
+    laterality: Code | None = None  # CID 244
+    severity: Code | None = None  # CID 3716
     regions: tuple[Shape, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     guides: tuple[Shape, ...] = ()  # what an overlay draws beside the measured lines, such as the counted vertebrae
+    by_person: bool = False  # entered or corrected by a person: no model is named for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +285,17 @@ class Report:
     findings: tuple[Finding, ...]
     revision: int  # from 1
     analysed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """The veterinarian who answers for a report. Hidden from repr.
+
+    name: a person name as DICOM spells it, FAMILY^GIVEN, up to three component groups (PS3.5 6.2).
+    """
+
+    name: str = field(repr=False)
+    organization: str = field(repr=False)
 
 
 class DocumentKind(StrEnum):
