@@ -10,12 +10,13 @@ import typer
 from rich.progress import Progress
 
 from cli.common import DEFAULT_FILE, ConfigOption, JsonOption, console, errors, print_json, print_table, settings_from
-from delivery.echo import capabilities
+from config.settings import Destination
+from delivery.echo import Capability, capabilities, sop_class_of
 from delivery.echo import echo as c_echo
 from delivery.send import Skipped, send_files
 from delivery.store import StoreResult, StoreState
 from domain.errors import HoundsfieldError, NotFound, SettingsInvalid
-from domain.types import Peer
+from domain.types import Language, Peer
 
 _ADDRESS = re.compile(r"(?P<ae>[^@]{1,16})@(?P<host>[^@:]+|\[[^\]]+\]):(?P<port>\d{1,5})")
 
@@ -87,17 +88,19 @@ def echo(
     for name in names or list(known):
         to = known[name]
         peer = to.peer(settings.node.ae_title)
-        entry: dict[str, object] = {"name": name, "answers": False, "error": None, "accepts": []}
+        entry: dict[str, object] = {"name": name, "answers": False, "error": None, "accepts": [], "warnings": []}
         try:
             c_echo(peer, timeout_seconds=to.timeout_seconds)
             entry["answers"] = True
+            services = capabilities(peer, timeout_seconds=to.timeout_seconds)
+            entry["warnings"] = _not_taken(to, services, settings.node.language)
             entry["accepts"] = [
                 {
                     "sop_class_uid": service.sop_class_uid,
                     "name": service.name,
                     "transfer_syntaxes": [{"uid": syntax.uid, "name": syntax.name} for syntax in service.transfer_syntaxes],
                 }
-                for service in capabilities(peer, timeout_seconds=to.timeout_seconds)
+                for service in services
             ]
         except HoundsfieldError as error:
             entry["error"] = str(error)
@@ -110,12 +113,27 @@ def echo(
         raise typer.Exit(1)
 
 
+def _not_taken(to: Destination, services: list[Capability], language: Language) -> list[str]:
+    """A sentence for each document that the settings send there and the peer does not take."""
+    taken = {service.sop_class_uid for service in services if service.accepted}
+    names = {service.sop_class_uid: service.name for service in services}
+    wanted = {kind: sop_class_of(kind, to.style(language)) for kind in to.wanted}
+    return [
+        f'{to.name} does not take {names[uid]}: enable it there, or leave "{kind.value}" out of its documents'
+        for kind, uid in wanted.items()
+        if uid is not None and uid not in taken
+    ]
+
+
 def _print(report: list[dict[str, object]]) -> None:
     if not report:
         console.print("No [[destination]] is configured.")
     for entry in report:
         said = "answers" if entry["answers"] else f"DOES NOT ANSWER: {entry['error']}"
         console.print(f"{entry['name']}: {said}", markup=False)
+        warnings = entry["warnings"]
+        for warning in warnings if isinstance(warnings, list) else []:
+            console.print(f"warning: {warning}", markup=False)
         services = entry["accepts"]
         if isinstance(services, list) and services:
             print_table(

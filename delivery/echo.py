@@ -21,7 +21,12 @@ from pydicom.uid import (
 )
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
+    EncapsulatedPDFStorage,
+    EnhancedSRStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
     StudyRootQueryRetrieveInformationModelFind,
     Verification,
 )
@@ -29,7 +34,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from delivery.association import NothingAccepted, associate, contexts_for, name_of
 from delivery.status import describe
 from domain.errors import PeerRefused, PeerUnavailable
-from domain.types import Peer
+from domain.types import DocumentKind, Peer, Style
 
 _UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 _IMAGES = (
@@ -45,12 +50,30 @@ _IMAGES = (
 _OFFERED: dict[UID, tuple[UID, ...]] = {
     Verification: _UNCOMPRESSED,
     ComprehensiveSRStorage: _UNCOMPRESSED,
+    Comprehensive3DSRStorage: _UNCOMPRESSED,
+    EnhancedSRStorage: _UNCOMPRESSED,
+    GrayscaleSoftcopyPresentationStateStorage: _UNCOMPRESSED,
+    KeyObjectSelectionDocumentStorage: _UNCOMPRESSED,
+    EncapsulatedPDFStorage: _UNCOMPRESSED,
     SecondaryCaptureImageStorage: _IMAGES,
     DigitalXRayImageStorageForPresentation: _IMAGES,
     DigitalXRayImageStorageForProcessing: _IMAGES,
     ComputedRadiographyImageStorage: _IMAGES,
     StudyRootQueryRetrieveInformationModelFind: _UNCOMPRESSED,
 }
+
+
+def sop_class_of(kind: DocumentKind, style: Style) -> str | None:
+    """The SOP class that a document of this kind has; None for originals, which may be of any."""
+    classes = {
+        DocumentKind.SR: Comprehensive3DSRStorage if style.comprehensive_3d else ComprehensiveSRStorage,
+        DocumentKind.TEXT_SR: EnhancedSRStorage,
+        DocumentKind.SC: SecondaryCaptureImageStorage,
+        DocumentKind.GSPS: GrayscaleSoftcopyPresentationStateStorage,
+        DocumentKind.KOS: KeyObjectSelectionDocumentStorage,
+        DocumentKind.PDF: EncapsulatedPDFStorage,
+    }
+    return str(classes[kind]) if kind in classes else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from factories import dx_file, gradient
 from nodes import write_settings
+from odd_peers import scp
 from peers import free_port, qrscp
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from cli.main import run
 from config.settings import load
@@ -128,12 +130,21 @@ def test_echo_tells_what_a_pacs_accepts_and_fails_when_one_is_down(houndsfield: 
         assert one.status == 0, one
         accepted = {item["name"] for item in one.json[0]["accepts"] if item["transfer_syntaxes"]}
         assert {"Comprehensive SR Storage", "Secondary Capture Image Storage"} <= accepted
+        assert one.json[0]["warnings"] == []
         both = houndsfield("echo", "--json")
         assert both.status == 1
         assert [entry["answers"] for entry in both.json] == [True, False]
     unknown = houndsfield("echo", "nobody")
     assert one_sentence(unknown)
     assert "known: pacs, gone" in unknown.err
+
+
+def test_echo_warns_of_documents_that_a_pacs_does_not_take(houndsfield: Houndsfield, tmp_path: Path) -> None:
+    with scp(prepare=lambda ae: ae.add_supported_context(SecondaryCaptureImageStorage)) as peer:
+        write_settings(tmp_path, port=free_port(), destinations=[("pacs", peer.ae_title, peer.port)])
+        done = houndsfield("echo", "--json")
+    (warning,) = done.json[0]["warnings"]
+    assert warning == 'pacs does not take Comprehensive SR Storage: enable it there, or leave "sr" out of its documents'
 
 
 def test_status_of_a_node_that_does_not_run_is_not_well(houndsfield: Houndsfield, tmp_path: Path) -> None:
