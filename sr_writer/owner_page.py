@@ -1,0 +1,307 @@
+"""One A4 page for the animal's owner as an Encapsulated PDF (PS3.3 A.45.1): large type, a colour scale with words in it,
+the picture, and who decides. No name or number of an animal or a person is on it: it may be left on a printer.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+from pydicom.dataset import Dataset
+from pydicom.uid import EncapsulatedPDFStorage
+
+from domain import codes, terms
+from domain.identity import Identity
+from domain.types import Document, DocumentKind, Evidence, Language, Measurement, Report, Style
+from sr_writer import objects, owner_words, wording
+from sr_writer.charset import plain
+from sr_writer.header import read_header
+from sr_writer.owner_words import say
+from sr_writer.typeset import BOLD, REGULAR, Colour, fit, font, wrap
+
+SERIES_NUMBER = 9007
+RESOLUTION_DPI = 200
+WIDTH, HEIGHT, MARGIN = 1654, 2339, 110  # A4
+JPEG_QUALITY = 90
+MOST_SCALES = 2
+LEAST_PICTURE_HEIGHT = 320
+
+PAPER: Colour = (255, 255, 255)
+INK: Colour = (20, 24, 30)
+GREY: Colour = (88, 94, 104)
+BAND: Colour = (30, 34, 41)
+# Okabe and Ito's, each with its word in it
+ZONES: dict[str, Colour] = {"below": (86, 180, 233), "within": (0, 158, 115), "above": (230, 159, 0)}
+WARNING: Colour = (255, 224, 130)
+
+
+def owner_page_series_uid(report: Report, identity: Identity) -> str:
+    """All revisions of the page of a model's report lie in one series."""
+    lineage = identity.lineage(report.study_instance_uid, report.model.name if report.model else "")
+    return identity.uid(lineage, "series", DocumentKind.PDF.value)
+
+
+def write_owner_page(
+    report: Report,
+    *,
+    identity: Identity,
+    style: Style,
+    directory: Path,
+    picture: Image.Image | None = None,
+    previous: Document | None = None,
+) -> Document:
+    """An Encapsulated PDF in `directory`, named by its UID; the same report, headers, picture and `previous` give the
+    same bytes.
+
+    picture: RGB, what a veterinarian sees of the leading image, such as its overlay; None where there is none.
+    Report.analysed_at is every time in it, as wall clock. ValueError for a report without evidence; OSError when the
+    document cannot be written.
+    """
+    if not report.evidence:
+        raise ValueError("a page for the owner needs at least one image")
+    evidence = sorted(report.evidence, key=lambda item: item.answer.ref.sop_instance_uid)
+    header = read_header(evidence[0].path)
+    ds = objects.result(
+        header,
+        sop_class_uid=EncapsulatedPDFStorage,
+        study_instance_uid=report.study_instance_uid,
+        series_instance_uid=owner_page_series_uid(report, identity),
+        series_number=SERIES_NUMBER,
+        series_description="AI page for the owner - not a diagnosis",
+        instance_number=report.revision,
+        made_at=report.analysed_at,
+    )
+    page = draw_page(report, picture=picture, language=style.language, study_date=header.text("StudyDate"))
+    _fill(ds, evidence, _pdf(page, report, style.language), pictured=picture is not None)
+    if previous is not None:
+        ds.PredecessorDocumentsSequence = [_predecessor(previous)]
+    return objects.write(
+        ds,
+        kind=DocumentKind.PDF,
+        header=header,
+        inputs={"report": report, "style": style, "previous": previous},
+        identity=identity,
+        directory=directory,
+    )
+
+
+def draw_page(report: Report, *, picture: Image.Image | None, language: Language, study_date: str = "") -> Image.Image:
+    """RGB, A4 at RESOLUTION_DPI. study_date: DICOM DA, empty where unknown."""
+    page = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
+    draw = ImageDraw.Draw(page)
+    top = _head(draw, report, language, study_date)
+    bottom = _foot(draw, report, language)
+    if wording.is_silent(report.outcome, report.findings):
+        top = _silence(draw, report, language, top)
+    else:
+        shown = owner_words.scaled(report)[:MOST_SCALES]
+        for finding, measurement in shown:
+            number = _number_of(report, finding.sop_instance_uid)
+            label = wording.image_number(number, report, language) if len(report.evidence) > 1 and number else ""
+            top = _scale(draw, measurement, language, top, label)
+        if any(wording.is_of(measurement, codes.VHS) for _, measurement in shown):
+            top = _paragraph(draw, say("vhs_meaning", language), top + 22, size_px=36, colour=GREY)
+        if shown:
+            top = _paragraph(draw, say("alone", language), top + 6, size_px=36, colour=GREY)
+        for statement in owner_words.statements(report, language, shown=len(shown)):
+            top = _paragraph(draw, statement, top + 16, size_px=40, bold=True)
+    _picture(page, picture, top + 30, bottom - 30)
+    return page
+
+
+def _title(report: Report, language: Language) -> str:
+    return say("no_result" if wording.is_silent(report.outcome, report.findings) else "title", language)
+
+
+# The parts of the page: each draws from `top` down and returns where it ended
+
+
+def _head(draw: ImageDraw.ImageDraw, report: Report, language: Language, study_date: str) -> int:
+    draw.rectangle([0, 0, WIDTH, 170], fill=BAND)
+    title = _title(report, language)
+    draw.text((MARGIN, 85), title, font=fit(title, BOLD, width_px=WIDTH - 2 * MARGIN, height_px=66), fill=PAPER, anchor="lm")
+    top = 170
+    if report.model is not None and report.model.clinical_status == wording.DEMONSTRATION:
+        draw.rectangle([0, top, WIDTH, top + 92], fill=WARNING)
+        word = say("demonstration", language)
+        face = fit(word, BOLD, width_px=WIDTH - 2 * MARGIN, height_px=40)
+        draw.text((MARGIN, top + 46), word, font=face, fill=INK, anchor="lm")
+        top += 92
+    if len(study_date) == 8:
+        date = f"{study_date[:4]}-{study_date[4:6]}-{study_date[6:]}"
+        top = _paragraph(draw, say("taken", language, date=date), top + 34, size_px=36, colour=GREY)
+    return top
+
+
+def _foot(draw: ImageDraw.ImageDraw, report: Report, language: Language) -> int:
+    """From the page's end upward; returns where it begins."""
+    small = [f"HOUNDSFIELD · {report.analysed_at:%Y-%m-%d %H:%M} · {terms.phrase('not_a_diagnosis', language)}"]
+    if report.model is not None:
+        small.insert(0, say("software", language, model=wording.model(report.model)))
+    texts = [(say("disclosure", language), 40, False), (say("ask", language), 40, True)]
+    inner = WIDTH - 2 * MARGIN - 60
+    box = 64 + sum(_height(text, size, bold=bold, width=inner) + 8 for text, size, bold in texts)
+    top = HEIGHT - 70 - 40 * len(small) - box
+    draw.rounded_rectangle([MARGIN, top, WIDTH - MARGIN, top + box], radius=18, outline=INK, width=5)
+    line = top + 28
+    for text, size, bold in texts:
+        line = _paragraph(draw, text, line + 8, size_px=size, bold=bold, left=MARGIN + 30, width=inner)
+    for number, text in enumerate(small):
+        face = fit(text, REGULAR, width_px=WIDTH - 2 * MARGIN, height_px=28)
+        draw.text((MARGIN, top + box + 24 + 40 * number), text, font=face, fill=GREY)
+    return top
+
+
+def _silence(draw: ImageDraw.ImageDraw, report: Report, language: Language, top: int) -> int:
+    """A hatched frame, so that no glance takes the page for one with a result."""
+    headline, why = owner_words.silence(report, language)
+    face = fit(headline, BOLD, width_px=WIDTH - 2 * MARGIN - 120, height_px=92)
+    inner = WIDTH - 2 * MARGIN - 160
+    texts = [(why, 42, False), (say("silence", language), 46, True)]
+    texts = [(text, size, bold) for text, size, bold in texts if text]
+    height = 260 + sum(_height(text, size, bold=bold, width=inner) + 20 for text, size, bold in texts)
+    top += 40
+    _hatch(draw, (MARGIN, top, WIDTH - MARGIN, top + height))
+    draw.rectangle([MARGIN + 40, top + 40, WIDTH - MARGIN - 40, top + height - 40], fill=PAPER)
+    draw.text((MARGIN + 80, top + 122), headline, font=face, fill=INK, anchor="lm")
+    line = top + 180
+    for text, size, bold in texts:
+        line = _paragraph(draw, text, line + 20, size_px=size, bold=bold, left=MARGIN + 80, width=inner)
+    return top + height
+
+
+def _hatch(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int]) -> None:
+    left, top, right, bottom = box
+    draw.rectangle(box, fill=WARNING)
+    step, height = 56, bottom - top
+    for start in range(left - height, right, step):
+        first, last = max(start, left), min(start + height, right)
+        if first < last:
+            draw.line([(first, bottom - (first - start)), (last, bottom - (last - start))], fill=INK, width=12)
+
+
+def _scale(draw: ImageDraw.ImageDraw, measurement: Measurement, language: Language, top: int, label: str) -> int:
+    """Name, number and word; three zones of equal width, so that an interval's width is the unit of distance from it."""
+    interval = measurement.interval
+    if interval is None:
+        return top
+    position = owner_words.where(measurement)
+    value = wording.shown(measurement.value)
+    name = owner_words.name_of(measurement, language)
+    top = _paragraph(draw, f"{name} – {label}" if label else name, top + 34, size_px=46, bold=True)
+    number = f"{value:.{wording.DECIMALS}f}"
+    large, words = font(BOLD, 104), say(position, language)
+    draw.text((MARGIN, top + 78), number, font=large, fill=INK, anchor="lm")
+    left = MARGIN + large.getlength(number) + 44
+    face = fit(words, BOLD, width_px=WIDTH - MARGIN - left, height_px=56)
+    draw.text((left, top + 80), words, font=face, fill=INK, anchor="lm")
+    bar = (top + 196, top + 276)
+    third = (WIDTH - 2 * MARGIN) / 3
+    for place, (zone, colour) in enumerate(ZONES.items()):
+        start = MARGIN + place * third
+        draw.rectangle([start, bar[0], start + third, bar[1]], fill=colour, outline=INK, width=3)
+        word = say(f"zone_{zone}", language)
+        draw.text((start + third / 2, sum(bar) / 2), word, font=font(BOLD, 38), fill=INK, anchor="mm")
+    for place, limit in enumerate((interval.low, interval.high), 1):
+        draw.text((MARGIN + place * third, bar[1] + 8), f"{limit:g}", font=font(BOLD, 38), fill=INK, anchor="ma")
+    along = min(max((value - interval.low) / (interval.high - interval.low), -0.96), 1.96)
+    x = MARGIN + (1 + along) * third
+    draw.polygon([(x, bar[0] + 8), (x - 30, bar[0] - 44), (x + 30, bar[0] - 44)], fill=INK, outline=PAPER)
+    draw.line([(x, bar[0]), (x, bar[1])], fill=INK, width=8)
+    population = terms.population(interval.population, language)
+    whose = say("range", language, low=interval.low, high=interval.high, population=population, source=interval.source)
+    return _paragraph(draw, whose, bar[1] + 60, size_px=30, colour=GREY)
+
+
+def _picture(page: Image.Image, picture: Image.Image | None, top: int, bottom: int) -> None:
+    """In the room that is left, centred; not at all where that is too little to see anything."""
+    if picture is None or bottom - top < LEAST_PICTURE_HEIGHT:
+        return
+    scale = min((WIDTH - 2 * MARGIN) / picture.width, (bottom - top) / picture.height)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    shown = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    page.paste(shown, ((WIDTH - size[0]) // 2, top + (bottom - top - size[1]) // 2))
+
+
+def _paragraph(
+    draw: ImageDraw.ImageDraw,
+    text: str,
+    top: int,
+    *,
+    size_px: int,
+    bold: bool = False,
+    colour: Colour = INK,
+    left: int = MARGIN,
+    width: int = WIDTH - 2 * MARGIN,
+) -> int:
+    face = font(BOLD if bold else REGULAR, size_px)
+    for line in wrap(text, face, width):
+        draw.text((left, top), line, font=face, fill=colour)
+        top += round(size_px * 1.35)
+    return top
+
+
+def _height(text: str, size_px: int, *, bold: bool, width: int) -> int:
+    return round(size_px * 1.35) * len(wrap(text, font(BOLD if bold else REGULAR, size_px), width))
+
+
+def _number_of(report: Report, sop_instance_uid: str) -> int:
+    """From 1; 0 for an image that is not among the evidence."""
+    uids = [evidence.answer.ref.sop_instance_uid for evidence in report.evidence]
+    return uids.index(sop_instance_uid) + 1 if sop_instance_uid in uids else 0
+
+
+# The DICOM object
+
+
+def _pdf(page: Image.Image, report: Report, language: Language) -> bytes:
+    """Every date pinned: Pillow would stamp the present."""
+    buffer = io.BytesIO()
+    at = report.analysed_at.timetuple()
+    page.save(
+        buffer,
+        "PDF",
+        resolution=RESOLUTION_DPI,
+        quality=JPEG_QUALITY,
+        title=plain(_title(report, language)),
+        creationDate=at,
+        modDate=at,
+    )
+    return buffer.getvalue()
+
+
+def _fill(ds: Dataset, evidence: Sequence[Evidence], content: bytes, *, pictured: bool) -> None:
+    """Encapsulated Document Series, SC Equipment and Encapsulated Document modules (PS3.3 C.24.1, C.8.6.1, C.24.2)."""
+    ds.Modality = "DOC"
+    ds.ConversionType = "WSD"
+    ds.AcquisitionDateTime = ""
+    ds.BurnedInAnnotation = "YES" if pictured else "NO"  # what a console burned into the image shows in its picture too
+    ds.RecognizableVisualFeatures = "NO"
+    ds.VerificationFlag = "UNVERIFIED"
+    ds.DocumentTitle = "AI measurements for the owner - not a diagnosis"
+    ds.ConceptNameCodeSequence = []
+    ds.SourceInstanceSequence = [
+        _reference(item.answer.ref.sop_class_uid, item.answer.ref.sop_instance_uid) for item in evidence
+    ]
+    ds.MIMETypeOfEncapsulatedDocument = "application/pdf"
+    ds.EncapsulatedDocumentLength = len(content)
+    ds.EncapsulatedDocument = content + b"\0" * (len(content) % 2)
+
+
+def _predecessor(document: Document) -> Dataset:
+    series = Dataset()
+    series.SeriesInstanceUID = document.series_instance_uid
+    series.ReferencedSOPSequence = [_reference(document.ref.sop_class_uid, document.ref.sop_instance_uid)]
+    study = Dataset()
+    study.StudyInstanceUID = document.study_instance_uid
+    study.ReferencedSeriesSequence = [series]
+    return study
+
+
+def _reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = sop_class_uid
+    item.ReferencedSOPInstanceUID = sop_instance_uid
+    return item

@@ -1,0 +1,138 @@
+"""What the owner's page says, in plain English and Korean: no term of a diagnosis, nothing that reads as "all is well"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domain import codes, terms
+from domain.types import Finding, FindingOutcome, Language, Measurement, Outcome, Reason, Report
+from sr_writer import wording
+
+WORDS: dict[str, tuple[str, str]] = {
+    "title": ("Your pet's X-ray: what the software measured", "반려동물 엑스레이: 프로그램이 측정한 결과"),
+    "no_result": ("Your pet's X-ray: no result from the software", "반려동물 엑스레이: 프로그램 결과 없음"),
+    "demonstration": (
+        "DEMONSTRATION – this software has learned from synthetic images only. Do not rely on it.",
+        "시연용(DEMONSTRATION) – 합성 영상으로만 학습한 프로그램입니다. 결과를 그대로 믿지 마십시오.",
+    ),
+    "taken": ("X-ray taken on {date}", "엑스레이 촬영일 {date}"),
+    "vhs": ("Heart size compared with the spine (VHS)", "척추와 비교한 심장 크기 (VHS)"),
+    "vhs_meaning": (
+        "VHS says how many vertebrae (the small bones of the spine) are as long as the heart's length and width together.",
+        "VHS는 심장의 길이와 너비를 더한 값이 척추뼈 몇 개의 길이와 같은지를 나타냅니다.",
+    ),
+    "below": ("below the usual range", "일반 범위보다 작음"),
+    "within": ("within the usual range", "일반 범위 안"),
+    "above": ("above the usual range", "일반 범위보다 큼"),
+    "zone_below": ("below", "작음"),
+    "zone_within": ("usual range", "일반 범위"),
+    "zone_above": ("above", "큼"),
+    "range": (
+        "Usual range {low:g}–{high:g}: {population}. Source: {source}.",
+        "일반 범위 {low:g}–{high:g}: {population}. 출처: {source}.",
+    ),
+    "alone": (
+        "One number alone says little: breed, age and how the X-ray was taken change it.",
+        "숫자 하나만으로는 알 수 없습니다. 품종, 나이, 촬영 자세에 따라 달라집니다.",
+    ),
+    "marked": (
+        "The software marked something in the X-ray for your veterinarian to look at ({count}).",
+        "프로그램이 수의사가 확인할 부분을 엑스레이에 표시했습니다 ({count}곳).",
+    ),
+    "unmarked": (
+        "The software marked nothing. It looks for a few things only: this does not mean that all is well.",
+        "프로그램이 표시한 부분이 없습니다. 몇 가지만 살펴보므로, 이상이 없다는 뜻은 아닙니다.",
+    ),
+    "more": ("Your veterinarian has {count} more results.", "수의사에게 {count}개의 결과가 더 있습니다."),
+    "not_assessable": ("COULD NOT BE MEASURED", "측정하지 못했습니다"),
+    "declined": ("NOT ANALYSED", "분석하지 않았습니다"),
+    "failed": ("THE ANALYSIS FAILED", "분석에 실패했습니다"),
+    "why": ("Why: {reason}.", "이유: {reason}."),
+    "silence": (
+        "This does not mean that everything is fine. It means that the software cannot say anything about this X-ray.",
+        "이상이 없다는 뜻이 아닙니다. 프로그램이 이 엑스레이에 대해 아무것도 말할 수 없다는 뜻입니다.",
+    ),
+    "partly": (
+        "{count} of {total} X-ray images could not be measured. Nothing is known about them.",
+        "엑스레이 {total}장 중 {count}장은 측정하지 못했습니다. 이에 대해서는 알 수 없습니다.",
+    ),
+    "disclosure": (
+        "This page was drafted by a computer program (AI). It is not a diagnosis, and no veterinarian has signed it. "
+        "Your veterinarian looks at the X-ray and your pet, and decides.",
+        "이 안내문은 컴퓨터 프로그램(AI)이 작성한 초안입니다. 진단이 아니며 수의사가 서명하지 않았습니다. "
+        "수의사가 엑스레이와 반려동물을 직접 보고 판단합니다.",
+    ),
+    "ask": ("Please ask your veterinarian what this means for your pet.", "결과의 의미는 담당 수의사에게 물어보십시오."),
+    "software": ("Software: {model}", "프로그램: {model}"),
+}
+
+
+def say(name: str, language: Language, **blanks: object) -> str:
+    """KeyError for words that are not here."""
+    return WORDS[name][language is Language.KOREAN].format(**blanks)
+
+
+def scaled(report: Report) -> list[tuple[Finding, Measurement]]:
+    """The numbers that can be shown on a scale, in the report's order."""
+    return [
+        (finding, measurement)
+        for finding in report.findings
+        if wording.is_measured(finding)
+        for measurement in finding.measurements
+        if measurement.interval is not None and measurement.interval.low < measurement.interval.high
+    ]
+
+
+def name_of(measurement: Measurement, language: Language) -> str:
+    if wording.is_of(measurement, codes.VHS):
+        return say("vhs", language)
+    return terms.concept(measurement.concept, language)
+
+
+def where(measurement: Measurement) -> str:
+    """below | within | above, of the number as it is shown. ValueError without an interval."""
+    if measurement.interval is None:
+        raise ValueError("no reference interval")
+    value = wording.shown(measurement.value)
+    return "below" if value < measurement.interval.low else "above" if value > measurement.interval.high else "within"
+
+
+def silence(report: Report, language: Language) -> tuple[str, str]:
+    """For a report that assessed nothing: what happened, in capitals where there are any, and why."""
+    if report.outcome is Outcome.ANALYSED:
+        reasons = [finding.reason for finding in report.findings if finding.reason is not None]
+        return say("not_assessable", language), _why(reasons, language)
+    reasons = [report.reason] if report.reason is not None else []
+    headline = "declined" if report.outcome is Outcome.DECLINED else "failed"
+    return say(headline, language), _why(reasons, language)
+
+
+def _why(reasons: Sequence[Reason], language: Language) -> str:
+    return say("why", language, reason=terms.reason(reasons[0], language)) if reasons else ""
+
+
+def statements(report: Report, language: Language, *, shown: int) -> list[str]:
+    """Sentences beside the scales, of which `shown` were drawn."""
+    said = []
+    marked = [f for f in report.findings if not wording.is_measured(f) and f.outcome in _DRAWN]
+    absent = [f for f in report.findings if f.outcome is FindingOutcome.ABSENT]
+    if marked:
+        said.append(say("marked", language, count=len(marked)))
+    elif absent:
+        said.append(say("unmarked", language))
+    hidden = len(scaled(report)) - shown
+    if hidden > 0:
+        said.append(say("more", language, count=hidden))
+    unknown = _unassessed(report)
+    if unknown:
+        said.append(say("partly", language, count=unknown, total=len(report.evidence)))
+    return said
+
+
+_DRAWN = (FindingOutcome.PRESENT, FindingOutcome.UNCERTAIN)
+
+
+def _unassessed(report: Report) -> int:
+    """Images about which nothing was said: not analysed, or nothing on them assessable."""
+    spoken = {f.sop_instance_uid for f in report.findings if f.outcome is not FindingOutcome.NOT_ASSESSABLE}
+    return sum(evidence.answer.ref.sop_instance_uid not in spoken for evidence in report.evidence)
