@@ -92,7 +92,7 @@ def place(
 
 def _inside(subject: Subject, within: Box, taken: Sequence[Box], placed: Sequence[Label], gap: float) -> Label | None:
     corners = _candidates(subject, within, gap)
-    boxes = np.concatenate([corners, corners + (subject.width, subject.height)], axis=1)
+    boxes = np.concatenate([corners, corners + np.asarray([subject.width, subject.height])], axis=1)
     fits = (boxes[:, 0] >= within.left) & (boxes[:, 1] >= within.top)
     fits &= (boxes[:, 2] <= within.right) & (boxes[:, 3] <= within.bottom)
     boxes = boxes[fits]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from PIL import ImageDraw
+from PIL import Image, ImageDraw
 
 from domain import codes, terms
 from domain.types import Evidence, Finding, FindingOutcome, Language, Measurement, ModelAnswer, Outcome
-from sr_writer import wording
+from sr_writer import marks, wording
+from sr_writer.marks import Numbered
 from sr_writer.typeset import (
     BANNER,
     BOLD,
@@ -24,63 +26,89 @@ from sr_writer.typeset import (
     Block,
     Colour,
     Mark,
+    column_height,
     fit,
-    font,
     stack,
-    wrap,
 )
 
 LARGEST_TEXT = 1.25  # of the sizes given here, where the panel has room
+COMFORTABLE_TEXT = 0.9  # below it the picture rather becomes longer than its text smaller
+LONGEST = 3200  # pixels that a panel may ask for; beyond them its text becomes smaller after all
+VERDICT_SHARE = 0.68  # of the banner's width
+INDENT = 72  # room for a mark beside a result
+NUMBER_INDENT = 58
 
 
-def banner(
-    draw: ImageDraw.ImageDraw,
-    evidence: Evidence,
-    findings: Sequence[Finding],
-    language: Language,
-    *,
-    width: int,
-    height: int,
-) -> None:
-    """Across the whole picture, so that a thumbnail shows it: the verdict, what it means, and that it is no diagnosis."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """A banner's words. verdicts: the same in fewer and fewer words, of which the first that can be read is shown."""
+
+    verdicts: tuple[str, ...]
+    detail: str
+    signal: Colour
+    silent: bool
+    demonstration: bool
+
+
+def headline(evidence: Evidence, language: Language) -> Headline:
+    """Of one image."""
     answer = evidence.answer
+    findings = marks.ordered([finding for spoken in answer.models for finding in spoken.findings])
     silent = wording.is_silent(answer.outcome, findings)
-    signal = _signal(evidence, silent)
+    unclear = sum(finding.outcome is FindingOutcome.NOT_ASSESSABLE for finding in findings)
+    parts = [wording.detail(answer, language)]
+    if unclear and not silent:
+        parts = [part for part in parts if any(f.measurements for f in findings)]
+        parts.append(terms.phrase("also_not_assessable", language).format(count=unclear))
+    failed = answer.outcome is Outcome.FAILED
+    return Headline(
+        verdicts=verdicts(answer.outcome, findings, language),
+        detail=" · ".join(part for part in parts if part),
+        signal=VERMILLION if failed else ORANGE if silent else WHITE,
+        silent=silent,
+        demonstration=any(spoken.model.clinical_status == wording.DEMONSTRATION for spoken in answer.models),
+    )
+
+
+def verdicts(outcome: Outcome, findings: Sequence[Finding], language: Language) -> tuple[str, ...]:
+    """From all that was found to the first of it and a count of the rest; for several that were not seen their number."""
+    positive = [f for f in findings if f.outcome in (FindingOutcome.PRESENT, FindingOutcome.UNCERTAIN)]
+    negative = sum(finding.outcome is FindingOutcome.ABSENT for finding in findings)
+    if outcome is Outcome.ANALYSED and len(positive) > 1:
+        said = list(dict.fromkeys(wording.brief(finding, language) for finding in positive))
+        shorter = [" · ".join(said[:count]) + f" +{len(said) - count}" for count in range(len(said) - 1, 0, -1)]
+        return (" · ".join(said), *shorter)
+    if outcome is Outcome.ANALYSED and not positive and negative > 1:
+        return (terms.phrase("none_seen", language).format(count=negative),)
+    return (wording.verdict(outcome, findings, language),)
+
+
+def banner(picture: Image.Image, said: Headline, language: Language, *, height: int) -> None:
+    """Across the whole picture, so that a thumbnail shows it: the verdict, what it means, and that it is no diagnosis."""
+    draw, width = ImageDraw.Draw(picture), picture.width
     draw.rectangle([0, 0, width - 1, height - 1], fill=BANNER)
-    band = round(height * 0.14) if silent else 0
-    if silent:
-        _hatch(draw, (0, 0, width - 1, band - 1), signal)
-        _hatch(draw, (0, height - band, width - 1, height - 1), signal)
-    margin, middle, room = round(height * 0.17), height / 2, height - 2 * band
-    verdict = wording.verdict(answer.outcome, findings, language)
-    large = fit(verdict, BOLD, width_px=width * 0.44, height_px=room * 0.84)
-    draw.text((margin, middle), verdict, font=large, fill=signal, anchor="lm")
+    band = round(height * 0.12) if said.silent else 0
+    if said.silent:
+        _hatch(draw, (0, 0, width - 1, band - 1), said.signal)
+        _hatch(draw, (0, height - band, width - 1, height - 1), said.signal)
+    margin, room = round(height * 0.14), height - 2 * band
+    tall = room * (0.6 if said.detail else 0.8)
+    # a verdict that only fits in small type gives way to a shorter one
+    fonts = [(text, fit(text, BOLD, width_px=width * VERDICT_SHARE, height_px=tall)) for text in said.verdicts]
+    verdict, large = next(((text, face) for text, face in fonts if face.size >= 0.75 * tall), fonts[-1])
+    middle = band + room * (0.36 if said.detail else 0.5)
+    draw.text((margin, middle), verdict, font=large, fill=said.signal, anchor="lm")
+    if said.detail:
+        face = fit(said.detail, REGULAR, width_px=width * VERDICT_SHARE, height_px=room * 0.24)
+        draw.text((margin, band + room * 0.82), said.detail, font=face, fill=WHITE, anchor="lm")
     legal = terms.phrase("not_a_diagnosis", language)
-    small = fit(legal, BOLD, width_px=width * 0.24, height_px=room * 0.32)
-    demonstration = any(spoken.model.clinical_status == wording.DEMONSTRATION for spoken in answer.models)
-    raised = room * 0.18 if demonstration else 0
-    draw.text((width - margin, middle - raised), legal, font=small, fill=WHITE, anchor="rm")
-    if demonstration:
+    small = fit(legal, BOLD, width_px=width * 0.26, height_px=room * 0.26)
+    middle = band + room * (0.36 if said.demonstration else 0.5)
+    draw.text((width - margin, middle), legal, font=small, fill=WHITE, anchor="rm")
+    if said.demonstration:
         word = terms.phrase("demonstration_short", language)
-        below = fit(word, BOLD, width_px=width * 0.24, height_px=room * 0.25)
-        draw.text((width - margin, middle + room * 0.22), word, font=below, fill=ORANGE, anchor="rm")
-    left = 2.4 * margin + large.getlength(verdict)
-    right = width - 2.4 * margin - small.getlength(legal)
-    detail = wording.detail(answer, language)
-    size = next(size for size in range(round(room * 0.27), 0, -1) if size < 12 or _rows(detail, size, right - left) <= 2)
-    face = font(REGULAR, size)
-    for number, line in enumerate(rows := wrap(detail, face, right - left)):
-        draw.text((left, middle + (number - (len(rows) - 1) / 2) * size * 1.3), line, font=face, fill=WHITE, anchor="lm")
-
-
-def _rows(text: str, size_px: int, width: float) -> int:
-    return len(wrap(text, font(REGULAR, size_px), width))
-
-
-def _signal(evidence: Evidence, silent: bool) -> Colour:
-    if evidence.answer.outcome is Outcome.FAILED:
-        return VERMILLION
-    return ORANGE if silent else WHITE
+        below = fit(word, BOLD, width_px=width * 0.26, height_px=room * 0.22)
+        draw.text((width - margin, band + room * 0.7), word, font=below, fill=ORANGE, anchor="rm")
 
 
 def _hatch(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colour: Colour) -> None:
@@ -94,18 +122,38 @@ def _hatch(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colour: Co
         )
 
 
-def results(
-    draw: ImageDraw.ImageDraw, evidence: Evidence, language: Language, *, box: tuple[int, int, int, int], scale: float
+def of_image(evidence: Evidence, items: Sequence[Numbered], language: Language) -> tuple[list[Block], list[Block]]:
+    """The results of one image, and what stands at the panel's foot."""
+    blocks = [*_results(evidence, items, language), *_basis(evidence, language)]
+    return blocks, legal(list(evidence.answer.models), language)
+
+
+def height(blocks: Sequence[Block], footer: Sequence[Block], width: int, scale: float) -> int:
+    """Of a panel of that width whose text is easy to read."""
+    left, top, right, bottom = _inner((0, 0, width, 0), scale)
+    return min(LONGEST, column_height([*blocks, *footer], right - left, scale * COMFORTABLE_TEXT) + top - bottom)
+
+
+def draw(
+    picture: Image.Image,
+    blocks: Sequence[Block],
+    footer: Sequence[Block],
+    *,
+    box: tuple[int, int, int, int],
+    scale: float,
 ) -> None:
+    left, top, _, bottom = box
+    ImageDraw.Draw(picture).line([(left, top), (left, bottom)], fill=RULE, width=max(1, round(2 * scale)))
+    stack(picture, blocks, footer, box=_inner(box, scale), scale=scale * LARGEST_TEXT)
+
+
+def _inner(box: tuple[int, int, int, int], scale: float) -> tuple[int, int, int, int]:
     margin = round(30 * scale)
     left, top, right, bottom = box
-    draw.line([(left, top), (left, bottom)], fill=RULE, width=max(1, round(2 * scale)))
-    inner = (left + margin, top + round(14 * scale), right - margin, bottom - margin)
-    blocks = [*_results(evidence, language), *_basis(evidence, language)]
-    stack(draw, blocks, _legal(evidence, language), box=inner, scale=scale * LARGEST_TEXT)
+    return left + margin, top + round(14 * scale), right - margin, bottom - margin
 
 
-def _results(evidence: Evidence, language: Language) -> list[Block]:
+def _results(evidence: Evidence, items: Sequence[Numbered], language: Language) -> list[Block]:
     answer = evidence.answer
     if answer.outcome is not Outcome.ANALYSED:
         reason = terms.reason(answer.reason, language) if answer.reason is not None else ""
@@ -113,48 +161,80 @@ def _results(evidence: Evidence, language: Language) -> list[Block]:
             Block(text=reason or terms.outcome(answer.outcome, language), size_px=34, colour=WHITE, bold=True),
             Block(text=terms.phrase("nothing_concluded", language), size_px=28, colour=ORANGE, gap_before_px=14),
         ]
-    blocks: list[Block] = []
-    for spoken in answer.models:
-        blocks += _of_model(spoken, language)
-    if wording.is_silent(answer.outcome, [f for spoken in answer.models for f in spoken.findings]):
+    blocks = [block for spoken in answer.models for block in unanswered(spoken, language)]
+    blocks += findings(items, language)
+    if wording.is_silent(answer.outcome, [item.finding for item in items]):
         text = terms.phrase("nothing_concluded", language)
         blocks.append(Block(text=text, size_px=28, colour=ORANGE, gap_before_px=14))
+    elif all(item.finding.outcome in (FindingOutcome.ABSENT, FindingOutcome.NOT_ASSESSABLE) for item in items):
+        blocks.append(Block(text=terms.phrase("only_listed", language), size_px=25, colour=WHITE, gap_before_px=18))
     return blocks
 
 
-def _of_model(spoken: ModelAnswer, language: Language) -> list[Block]:
-    if spoken.outcome is not Outcome.ANALYSED:
-        said = f"{wording.model(spoken.model)}: {wording.unanswered(spoken.outcome, spoken.reason, language)}"
-        return [Block(text=said, size_px=28, colour=ORANGE)]
+def unanswered(spoken: ModelAnswer, language: Language) -> list[Block]:
+    """Why a model gave no findings; nothing for one that did."""
+    if spoken.outcome is Outcome.ANALYSED:
+        return []
+    said = f"{wording.model(spoken.model)}: {wording.unanswered(spoken.outcome, spoken.reason, language)}"
+    return [Block(text=said, size_px=28, colour=ORANGE)]
+
+
+def findings(items: Sequence[Numbered], language: Language) -> list[Block]:
+    """In their order, abnormal first; what was not seen is one paragraph where it stands beside other answers."""
     blocks: list[Block] = []
-    for finding in spoken.findings:
-        if not wording.is_measured(finding):
-            blocks += _unmeasured(finding, language)
-            continue
-        for measurement in finding.measurements:
-            blocks += _measured(measurement, language)
+    negative = [item.finding for item in items if item.finding.outcome is FindingOutcome.ABSENT]
+    listed = len(negative) == len(items)
+    for item in items:
+        if wording.is_measured(item.finding):
+            if item.number is not None:
+                name = terms.concept(item.finding.concept, language)
+                blocks.append(_named(item, name, gap_px=20))
+            for measurement in item.finding.measurements:
+                blocks += _measured(measurement, language)
+        elif item.finding.outcome is not FindingOutcome.ABSENT or len(items) == 1:
+            blocks += _unmeasured(item, language)
+        elif listed:
+            name = terms.concept(item.finding.concept, language)
+            blocks.append(Block(text=f"{name}: {wording.outcome(item.finding, language)}", size_px=29, colour=WHITE))
+    if negative and not listed:
+        names = ", ".join(dict.fromkeys(terms.concept(finding.concept, language) for finding in negative))
+        text = f"{terms.phrase('not_seen', language).capitalize()}: {names}"
+        blocks.append(Block(text=text, size_px=26, colour=WHITE, gap_before_px=24))
     return blocks
 
 
-def _unmeasured(finding: Finding, language: Language) -> list[Block]:
+def _named(item: Numbered, name: str, *, gap_px: int) -> Block:
+    def paint(picture: Image.Image, box: tuple[float, float, float, float], scale: float) -> None:
+        left, top, _, bottom = box
+        marks.badge(picture, item, (left + 20 * scale, (top + bottom) / 2), 19 * scale)
+
+    return Block(text=name, size_px=31, colour=WHITE, bold=True, indent_px=NUMBER_INDENT, gap_before_px=gap_px, mark=paint)
+
+
+def _unmeasured(item: Numbered, language: Language) -> list[Block]:
+    finding, name = item.finding, terms.concept(item.finding.concept, language)
     assessed = finding.outcome is not FindingOutcome.NOT_ASSESSABLE
-    blocks = [
-        Block(text=terms.concept(finding.concept, language), size_px=25, colour=GREY, gap_before_px=14),
-        Block(
-            text=wording.outcome(finding, language),
-            size_px=34,
-            colour=WHITE if assessed else ORANGE,
-            bold=True,
-            gap_before_px=0,
-        ),
-    ]
+    indent = NUMBER_INDENT if item.number is not None else 0
+    said, colour = wording.outcome(finding, language), WHITE if assessed else ORANGE
+    if item.number is None:
+        blocks = [
+            Block(text=name, size_px=25, colour=GREY, gap_before_px=14),
+            Block(text=said, size_px=34, colour=colour, bold=True, gap_before_px=0),
+        ]
+    else:
+        sure = finding.outcome is FindingOutcome.PRESENT
+        blocks = [
+            _named(item, name, gap_px=16),
+            Block(text=said, size_px=28, colour=colour, bold=sure, gap_before_px=0, indent_px=indent),
+        ]
     if finding.reason is not None:
-        blocks.append(Block(text=terms.reason(finding.reason, language), size_px=27, colour=WHITE, gap_before_px=2))
+        text = terms.reason(finding.reason, language)
+        blocks.append(Block(text=text, size_px=25, colour=WHITE, gap_before_px=2, indent_px=indent))
     return blocks
 
 
 def _measured(measurement: Measurement, language: Language) -> list[Block]:
-    indent = 72
+    indent = INDENT
     name, number = terms.concept(measurement.concept, language), wording.number(measurement, language)
     blocks = [
         Block(text=name, size_px=25, colour=GREY, indent_px=indent, gap_before_px=14, mark=_swatch(measurement)),
@@ -174,7 +254,8 @@ def _measured(measurement: Measurement, language: Language) -> list[Block]:
 def _swatch(measurement: Measurement) -> Mark:
     """The line as it is drawn in the image: solid with bars, dashed with diamonds, or the ruler."""
 
-    def paint(draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], scale: float) -> None:
+    def paint(picture: Image.Image, box: tuple[float, float, float, float], scale: float) -> None:
+        draw = ImageDraw.Draw(picture)
         left, top, right, bottom = box
         width, reach = max(2, round(4 * scale)), 9 * scale
         middle, left, right = (top + bottom) / 2, left + reach, right - 24 * scale
@@ -212,12 +293,14 @@ def _basis(evidence: Evidence, language: Language) -> list[Block]:
     ]
 
 
-def _legal(evidence: Evidence, language: Language) -> list[Block]:
+def legal(spoken: Sequence[ModelAnswer], language: Language) -> list[Block]:
+    """Which models spoke, what they may be trusted for, and that nobody signed."""
+    models = dict.fromkeys(answer.model for answer in spoken)
     blocks = []
-    for number, spoken in enumerate(evidence.answer.models):
-        model = f"{terms.phrase('model', language)}: {wording.model(spoken.model)}"
-        blocks.append(Block(text=model, size_px=25, colour=GREY, gap_before_px=26 if number == 0 else 4))
-    for status in dict.fromkeys(wording.status(spoken.model, language) for spoken in evidence.answer.models):
+    for number, model in enumerate(models):
+        name = f"{terms.phrase('model', language)}: {wording.model(model)}"
+        blocks.append(Block(text=name, size_px=25, colour=GREY, gap_before_px=26 if number == 0 else 4))
+    for status in dict.fromkeys(wording.status(model, language) for model in models):
         blocks.append(Block(text=status, size_px=26, colour=ORANGE, bold=True, gap_before_px=4))
     return [
         *blocks,

@@ -14,6 +14,13 @@ from sr_writer.typeset import BOLD, Colour, font
 
 ENLARGED = 3
 RIM = (0, 0, 0)
+SHAPES = {  # corners, and where the first one stands in degrees clockwise from the right
+    "circle": (40, 0.0),
+    "square": (4, 45.0),
+    "triangle": (3, -90.0),
+    "hexagon": (6, 0.0),
+    "pentagon": (5, -90.0),
+}
 
 Place = Callable[[Point], Point]
 Paint = Callable[[ImageDraw.ImageDraw, Place, float], None]
@@ -33,8 +40,18 @@ def diamond(picture: Image.Image, centre: Point, radius: float, *, colour: Colou
         _paste(picture, [centre], 2 * (radius + extra), ink, lambda d, s, w: _diamond(d, s(centre), w / 2))
 
 
-def label(picture: Image.Image, text: str, centre: Point, *, colour: Colour, size_px: int) -> None:
-    """Centred on the point, pushed inside the picture, with a dark rim."""
+def emblem(picture: Image.Image, shape: str, centre: Point, radius: float, *, colour: Colour, hollow: bool = False) -> None:
+    """One of SHAPES, so that a finding is known without its colour; hollow ones show their rim only."""
+    corners, turn = SHAPES[shape]
+    for extra, ink in ((radius * 0.22, RIM), (0.0, colour)):
+        _paste(picture, [centre], 2 * (radius + extra), ink, lambda d, s, w: _polygon(d, s(centre), w / 2, corners, turn))
+    if hollow:
+        inner = radius * 0.74
+        _paste(picture, [centre], 2 * inner, RIM, lambda d, s, w: _polygon(d, s(centre), w / 2, corners, turn))
+
+
+def label(picture: Image.Image, text: str, centre: Point, *, colour: Colour, size_px: int) -> tuple[float, ...]:
+    """Centred on the point, pushed inside the picture, with a dark rim. Returns the box that it covers."""
     face = font(BOLD, size_px)
     rim = max(2, round(size_px * 0.12))
     draw = ImageDraw.Draw(picture)
@@ -42,6 +59,7 @@ def label(picture: Image.Image, text: str, centre: Point, *, colour: Colour, siz
     column = min(max(centre[0] - (left + right) / 2, -left), picture.width - right)
     row = min(max(centre[1] - (top + bottom) / 2, -top), picture.height - bottom)
     draw.text((column, row), text, font=face, fill=colour, stroke_width=rim, stroke_fill=RIM)
+    return column + left, row + top, column + right, row + bottom
 
 
 def along(start: Point, end: Point) -> Point:
@@ -85,6 +103,13 @@ def _paste(picture: Image.Image, points: Sequence[Point], width: float, ink: Col
 def _lines(draw: ImageDraw.ImageDraw, pieces: Sequence[Sequence[Point]], place: Place, width: float) -> None:
     for piece in pieces:
         draw.line([place(point) for point in piece], fill=255, width=round(width), joint="curve")
+
+
+def _polygon(draw: ImageDraw.ImageDraw, centre: Point, radius: float, corners: int, turn: float) -> None:
+    # shapes with few corners are drawn larger, so that all look alike in size
+    reach = radius * {3: 1.3, 4: 1.2, 5: 1.1}.get(corners, 1.0)
+    angles = [math.radians(turn + 360 * number / corners) for number in range(corners)]
+    draw.polygon([(centre[0] + reach * math.cos(a), centre[1] + reach * math.sin(a)) for a in angles], fill=255)
 
 
 def _diamond(draw: ImageDraw.ImageDraw, centre: Point, radius: float) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from PIL import ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 FONTS = Path(__file__).parent / "fonts"
 REGULAR = "NanumGothic.ttf"
@@ -15,7 +15,7 @@ BOLD = "NanumGothicBold.ttf"
 LEAST_SCALE = 0.4
 
 Colour = tuple[int, int, int]
-Mark = Callable[[ImageDraw.ImageDraw, tuple[float, float, float, float], float], None]
+Mark = Callable[[Image.Image, tuple[float, float, float, float], float], None]
 
 GROUND: Colour = (16, 18, 22)
 BANNER: Colour = (30, 34, 41)
@@ -25,6 +25,8 @@ YELLOW: Colour = (240, 228, 66)
 SKY: Colour = (86, 180, 233)
 ORANGE: Colour = (240, 170, 30)
 VERMILLION: Colour = (255, 120, 50)
+GREEN: Colour = (60, 200, 150)
+PURPLE: Colour = (226, 140, 192)
 RULE: Colour = (72, 78, 90)
 
 
@@ -38,7 +40,7 @@ def font(name: str, size_px: int) -> ImageFont.FreeTypeFont:
 class Block:
     """A paragraph: size_px and gaps at scale 1; indent leaves room for what `mark` draws beside its first line.
 
-    mark: called with the draw, the box (left, top, right, bottom) of that room, and the scale.
+    mark: called with the picture, the box (left, top, right, bottom) of that room, and the scale.
     """
 
     text: str
@@ -80,7 +82,7 @@ def fit(text: str, name: str, *, width_px: float, height_px: float) -> ImageFont
 
 
 def stack(
-    draw: ImageDraw.ImageDraw,
+    picture: Image.Image,
     blocks: Sequence[Block],
     footer: Sequence[Block],
     *,
@@ -93,24 +95,25 @@ def stack(
     """
     left, top, right, bottom = box
     least = scale * LEAST_SCALE
-    while _height([*blocks, *footer], right - left, scale) > bottom - top and scale > least:
+    while column_height([*blocks, *footer], right - left, scale) > bottom - top and scale > least:
         scale *= 0.95
     whole = blocks = list(blocks)
-    while blocks and _height([*blocks, *footer], right - left, scale) > bottom - top:
+    while blocks and column_height([*blocks, *footer], right - left, scale) > bottom - top:
         kept = whole[: len(blocks) - 2]
         blocks = [*kept, replace(whole[len(kept)], text="…", mark=None)] if kept else []
-    _column(draw, blocks, left, top, right, scale)
-    _column(draw, footer, left, bottom - _height(footer, right - left, scale), right, scale)
+    _column(picture, blocks, left, top, right, scale)
+    _column(picture, footer, left, bottom - column_height(footer, right - left, scale), right, scale)
 
 
-def _column(draw: ImageDraw.ImageDraw, blocks: Sequence[Block], left: int, top: int, right: int, scale: float) -> None:
+def _column(picture: Image.Image, blocks: Sequence[Block], left: int, top: int, right: int, scale: float) -> None:
+    draw = ImageDraw.Draw(picture)
     for block in blocks:
         face = _face(block, scale)
         top += round(block.gap_before_px * scale)
         indent = round(block.indent_px * scale)
         pitch = _pitch(block, scale)
         if block.mark is not None:
-            block.mark(draw, (left, top, left + indent, top + pitch), scale)
+            block.mark(picture, (left, top, left + indent, top + pitch), scale)
         for line in wrap(block.text, face, right - left - indent):
             draw.text((left + indent, top), line, font=face, fill=block.colour)
             top += pitch
@@ -124,7 +127,8 @@ def _pitch(block: Block, scale: float) -> int:
     return round(block.size_px * scale * 1.3)
 
 
-def _height(blocks: Sequence[Block], width: int, scale: float) -> int:
+def column_height(blocks: Sequence[Block], width: int, scale: float) -> int:
+    """Of blocks drawn below each other at a width, all in pixels."""
     return sum(
         round(block.gap_before_px * scale)
         + _pitch(block, scale) * len(wrap(block.text, _face(block, scale), width - round(block.indent_px * scale)))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import random
 from itertools import combinations
 
+import numpy as np
 import pytest
 
 from domain.types import Point
@@ -22,21 +22,21 @@ def ring(centre: Point, radii: Point) -> tuple[Point, ...]:
     return tuple((centre[0] + radii[0] * math.cos(a), centre[1] + radii[1] * math.sin(a)) for a in angles)
 
 
-def subject(rng: random.Random, largest: float) -> Subject:
+def subject(rng: np.random.Generator, largest: float) -> Subject:
     """Anywhere in the field, at times over its edge; texts of one or two lines."""
     radii = rng.uniform(5, largest), rng.uniform(5, largest)
     outline = ring((rng.uniform(0, FIELD.right), rng.uniform(0, FIELD.bottom)), radii)
     lines = rng.choice((1, 1, 2))
-    return Subject(outline=outline, covers=bounds(outline), width=rng.uniform(60, 330), height=lines * 22.0)
+    return Subject(outline=outline, covers=bounds(outline), width=rng.uniform(60, 330), height=float(lines * 22))
 
 
 def scene(seed: int) -> tuple[list[Subject], list[Box], list[Segment]]:
-    rng = random.Random(seed)
-    largest = rng.choice((40.0, 120.0, 400.0))
-    subjects = [subject(rng, largest) for _ in range(rng.randint(1, 14))]
-    corners = [(rng.uniform(0, 690), rng.uniform(0, 770)) for _ in range(rng.randint(0, 12))]
+    rng = np.random.default_rng(seed)
+    largest = float(rng.choice((40, 120, 400)))
+    subjects = [subject(rng, largest) for _ in range(rng.integers(1, 15))]
+    corners = [(rng.uniform(0, 690), rng.uniform(0, 770)) for _ in range(rng.integers(0, 13))]
     boxes = [Box(left=x, top=y, right=x + 25, bottom=y + 25) for x, y in corners]
-    ends = [(rng.uniform(0, 720), rng.uniform(0, 800)) for _ in range(2 * rng.randint(0, 4))]
+    ends = [(rng.uniform(0, 720), rng.uniform(0, 800)) for _ in range(2 * rng.integers(0, 5))]
     return subjects, boxes, list(zip(ends[::2], ends[1::2], strict=True))
 
 

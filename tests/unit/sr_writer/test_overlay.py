@@ -20,7 +20,8 @@ from pydicom.uid import JPEGBaseline8Bit
 from domain.identity import Identity
 from domain.types import Evidence, FindingOutcome, Language, ModelAnswer, Outcome, Reason, Style
 from sr_writer import draw_overlay, overlay_series_uid, write_overlay
-from sr_writer.drawing import BANNER_HEIGHT, PANEL_WIDTH, vertebra
+from sr_writer.drawing import BANNER_HEIGHT, PANEL_WIDTH
+from sr_writer.marks import vertebra
 from sr_writer.typeset import BOLD, ORANGE, SKY, VERMILLION, WHITE, YELLOW, font, wrap
 
 EN, KO = Language.ENGLISH, Language.KOREAN
