@@ -26,7 +26,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = {"Orthanc": "orthanc", "storescp": "dcmtk", "storescu": "dcmtk", "echoscu": "dcmtk", "dsrdump": "dcmtk"}
+_PACKAGES = {
+    "Orthanc": "orthanc",
+    **dict.fromkeys(["storescp", "storescu", "echoscu", "dsrdump", "dcmpschk", "dcmp2pgm"], "dcmtk"),
+    **dict.fromkeys(["dciodvfy", "dcentvfy"], "dicom3tools"),
+    **dict.fromkeys(["pdfinfo", "pdftoppm"], "poppler-utils"),
+}
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 _LOG_LINES = 40
