@@ -134,13 +134,8 @@ PHRASES: dict[str, Phrase] = {
     "no_image": ("The image cannot be shown.", "영상을 표시할 수 없습니다."),
     "incomplete": ("{count} of {total} images could not be analysed", "영상 {total}개 중 {count}개를 분석하지 못함"),
     "results": ("AI results", "AI 결과"),
-    "none_seen": ("None of {count} findings seen", "{count}개 소견 모두 보이지 않음"),
+    "count_not_seen": ("None of {count} findings seen", "{count}개 소견 모두 보이지 않음"),
     "also_not_assessable": ("{count} not assessable", "{count}개 평가 불가"),
-    "only_listed": (
-        "Only the findings listed were looked for; nothing is said of anything else.",
-        "나열된 소견만 확인했습니다. 그 밖의 소견에 대해서는 판단하지 않았습니다.",
-    ),
-    "all_images": ("Summary of {total} images", "영상 {total}개 요약"),
     "nothing_concluded": (
         "This is not a normal finding: nothing was assessed.",
         "정상이라는 뜻이 아닙니다: 평가된 항목이 없습니다.",
@@ -152,6 +147,7 @@ PHRASES: dict[str, Phrase] = {
     "open": ("What was not looked for remains open.", "평가 항목에 없는 것은 판단하지 않았습니다."),
     "animal": ("Animal", "동물"),
     "breed": ("breed", "품종"),
+    "from_header": ("from the header", "헤더 정보"),
     "analysed_at": ("Analysed at {at}", "분석 시각 {at}"),
     "views_received": ("Views received", "접수된 촬영상"),
     "views_missing": ("Views missing for a complete study", "빠진 촬영상"),
@@ -209,7 +205,6 @@ PHRASES: dict[str, Phrase] = {
         "임상 증상에 따라 판단하십시오: AI는 평가 항목에만 답합니다.",
     ),
     "performance": ("Performance", "성능"),
-    "section_image_quality": ("Image quality", "영상의 질"),
 }
 
 # {details} are filled from Reason.details

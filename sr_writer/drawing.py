@@ -37,7 +37,7 @@ def draw_overlay(
     """
     findings = [finding for answer in evidence.answer.models for finding in answer.findings]
     items = marks.numbered(findings)
-    size = (1000, 1000) if pixels is None else _size(pixels, pixel_aspect, longest_side)
+    size = (1000, 1000) if pixels is None else size_of(pixels, pixel_aspect, longest_side)
     place = max(size[0], LEAST_WIDTH), max(size[1], LEAST_HEIGHT)
     scale = place[1] / 1200
     panel_width, banner_height = round(PANEL_WIDTH * max(scale, 1.0)), round(BANNER_HEIGHT * max(scale, 0.9))
@@ -48,7 +48,7 @@ def draw_overlay(
     height = max(radiograph.height, panel.height(blocks, footer, panel_width, text_scale))
     canvas = Image.new("RGB", (width, height + banner_height), GROUND)
     canvas.paste(radiograph, (0, banner_height))
-    panel.banner(canvas, panel.headline(evidence, language), language, height=banner_height)
+    panel.banner(canvas, panel.headline([evidence.answer], language), language, height=banner_height)
     panel.draw(canvas, blocks, footer, box=(place[0], banner_height, width, canvas.height), scale=text_scale)
     return canvas
 
@@ -80,7 +80,7 @@ def draw_radiograph(
     return marks.draw(ground, items, scale, language=language, text_px=text_px)
 
 
-def _size(pixels: npt.NDArray[np.float32], pixel_aspect: float, longest_side: int) -> tuple[int, int]:
+def size_of(pixels: npt.NDArray[np.float32], pixel_aspect: float, longest_side: int) -> tuple[int, int]:
     rows, columns = pixels.shape
     width, height = float(columns), rows * pixel_aspect
     wanted = max(LEAST_SIDE, width, height)

@@ -174,7 +174,8 @@ def _labels(
         picture = longer
     for item, label in zip(shown, placed, strict=True):
         strokes.polyline(picture, label.leader, colour=item.colour, width=2.5 * scale.unit)
-        strokes.emblem(picture, item.shape, label.leader[1], 8 * scale.unit, colour=item.colour)
+        if not item.finding.measurements:  # measured lines have signs of their own at their ends
+            strokes.emblem(picture, item.shape, label.leader[1], 8 * scale.unit, colour=item.colour)
     for item, text, label in zip(shown, texts, placed, strict=True):
         text.draw(picture, item, label.box)
     return picture

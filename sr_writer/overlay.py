@@ -1,27 +1,27 @@
 """An image's overlay as a Secondary Capture (PS3.3 A.8.1): what every viewer and every PACS can show.
 
-JPEG baseline, for it is small and universal; a lossless codec would take ten times as long for a picture that nobody
-measures on.
+JPEG baseline, for it is small and universal, or uncompressed where a destination wants it; a lossless codec would take ten
+times as long for a picture that nobody measures on.
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
-from domain.types import Evidence, Language
+from domain.types import Evidence, InstanceRef, Style
 from sr_writer import objects
 from sr_writer.drawing import draw_overlay
 from sr_writer.header import Header
 
 SOP_CLASS_UID = SecondaryCaptureImageStorage
-TRANSFER_SYNTAX_UID = JPEGBaseline8Bit
 QUALITY = 90
 # of the body parts in PS3.16 annex L
 UNPAIRED = {
@@ -44,44 +44,68 @@ UNPAIRED = {
 }
 
 
-def fill(
-    ds: Dataset, evidence: Evidence, *, header: Header, pixels: npt.NDArray[np.float32] | None, language: Language
-) -> None:
+def transfer_syntax_uid(style: Style) -> str:
+    return JPEGBaseline8Bit if style.overlay_jpeg else ExplicitVRLittleEndian
+
+
+def fill(ds: Dataset, evidence: Evidence, *, header: Header, pixels: npt.NDArray[np.float32] | None, style: Style) -> None:
+    """Add one image's overlay to a result that has patient and study already."""
+    picture = draw_overlay(
+        evidence,
+        pixels=pixels,
+        language=style.language,
+        pixel_aspect=header.pixel_aspect,
+        longest_side=style.overlay_longest_side,
+    )
+    fill_picture(ds, picture, [evidence.answer.ref], header=header, style=style)
+    ds.PatientOrientation = header.attributes.get("PatientOrientation") or ""
+    if "AnatomicalOrientationType" in header.attributes:
+        ds.AnatomicalOrientationType = header.text("AnatomicalOrientationType")
+    ds.DerivationDescription = "AI results drawn on the image and beside it; not for measuring"
+
+
+def fill_picture(ds: Dataset, picture: Image.Image, sources: Sequence[InstanceRef], *, header: Header, style: Style) -> None:
     """Add the modules of a Secondary Capture to a result: SC equipment, general image, image pixel."""
-    ref = evidence.answer.ref
     ds.Modality = "OT"
     ds.ConversionType = "WSD"
     ds.SecondaryCaptureDeviceManufacturer = objects.MANUFACTURER
     ds.SecondaryCaptureDeviceManufacturerModelName = objects.MODEL_NAME
     ds.DateOfSecondaryCapture, ds.TimeOfSecondaryCapture = ds.ContentDate, ds.ContentTime
     ds.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
-    ds.PatientOrientation = header.attributes.get("PatientOrientation") or ""
-    if "AnatomicalOrientationType" in header.attributes:
-        ds.AnatomicalOrientationType = header.text("AnatomicalOrientationType")
+    ds.PatientOrientation = ""
     if header.text("BodyPartExamined") in UNPAIRED:
         ds.BodyPartExamined = header.text("BodyPartExamined")
     else:  # consoles write their own words; Laterality (type 2C) must be there unless a known part forbids it
         ds.Laterality = ""
     ds.BurnedInAnnotation = "YES"
-    ds.DerivationDescription = "AI results drawn on the image and beside it; not for measuring"
+    ds.SourceImageSequence = [_source(ref) for ref in sources]
+    _pixels(ds, picture, jpeg=style.overlay_jpeg)
+
+
+def _source(ref: InstanceRef) -> Dataset:
     source = Dataset()
     source.ReferencedSOPClassUID = ref.sop_class_uid
     source.ReferencedSOPInstanceUID = ref.sop_instance_uid
-    ds.SourceImageSequence = [source]
-    _pixels(ds, draw_overlay(evidence, pixels=pixels, language=language, pixel_aspect=header.pixel_aspect))
+    return source
 
 
-def _pixels(ds: Dataset, picture: Image.Image) -> None:
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
-    stream = buffer.getvalue()
+def _pixels(ds: Dataset, picture: Image.Image, *, jpeg: bool) -> None:
     ds.SamplesPerPixel = 3
-    ds.PhotometricInterpretation = "YBR_FULL_422"  # CP-1653: also where the stream does not subsample
     ds.PlanarConfiguration = 0
     ds.Rows, ds.Columns = picture.height, picture.width
     ds.BitsAllocated = ds.BitsStored = 8
     ds.HighBit = 7
     ds.PixelRepresentation = 0
+    if not jpeg:
+        ds.PhotometricInterpretation = "RGB"
+        content = picture.tobytes()
+        ds.PixelData = content + b"\0" * (len(content) % 2)
+        ds["PixelData"].VR = "OB"
+        return
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+    stream = buffer.getvalue()
+    ds.PhotometricInterpretation = "YBR_FULL_422"  # CP-1653: also where the stream does not subsample
     ds.LossyImageCompression = "01"
     ds.LossyImageCompressionRatio = f"{3 * picture.width * picture.height / len(stream):.2f}"
     ds.LossyImageCompressionMethod = "ISO_10918_1"

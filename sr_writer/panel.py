@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw
 
 from domain import codes, terms
-from domain.types import Evidence, Finding, FindingOutcome, Language, Measurement, ModelAnswer, Outcome
+from domain.types import Evidence, Finding, FindingOutcome, ImageAnswer, Language, Measurement, ModelAnswer, Outcome
 from sr_writer import marks, wording
 from sr_writer.marks import Numbered
 from sr_writer.typeset import (
@@ -41,46 +41,57 @@ NUMBER_INDENT = 58
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """A banner's words. verdicts: the same in fewer and fewer words, of which the first that can be read is shown."""
+    """A banner's words.
 
-    verdicts: tuple[str, ...]
-    detail: str
+    verdicts: the same in fewer and fewer words, of which the first that can be read is shown, each with what it leaves to
+    the line below it. notes: what stands in that line whatever the verdict is.
+    """
+
+    verdicts: tuple[tuple[str, tuple[str, ...]], ...]
+    notes: tuple[str, ...]
     signal: Colour
     silent: bool
     demonstration: bool
 
 
-def headline(evidence: Evidence, language: Language) -> Headline:
-    """Of one image."""
-    answer = evidence.answer
-    findings = marks.ordered([finding for spoken in answer.models for finding in spoken.findings])
-    silent = wording.is_silent(answer.outcome, findings)
+def headline(answers: Sequence[ImageAnswer], language: Language) -> Headline:
+    """Of one image, or of all images of a study."""
+    analysed = [answer for answer in answers if answer.outcome is Outcome.ANALYSED]
+    failed = not analysed and any(answer.outcome is Outcome.FAILED for answer in answers)
+    outcome = Outcome.ANALYSED if analysed else Outcome.FAILED if failed else Outcome.DECLINED
+    spoken = [model for answer in answers for model in answer.models]
+    findings = marks.ordered([finding for model in spoken for finding in model.findings])
+    silent = wording.is_silent(outcome, findings)
     unclear = sum(finding.outcome is FindingOutcome.NOT_ASSESSABLE for finding in findings)
-    parts = [wording.detail(answer, language)]
+    positive = [f for f in findings if f.outcome in (FindingOutcome.PRESENT, FindingOutcome.UNCERTAIN)]
+    notes = []
+    if analysed and len(analysed) < len(answers):
+        text = terms.phrase("incomplete", language)
+        notes.append(text.format(count=len(answers) - len(analysed), total=len(answers)))
+    if silent or (len(positive) == 1 and positive[0].measurements):
+        notes += dict.fromkeys(wording.detail(answer, language) for answer in analysed or answers)
     if unclear and not silent:
-        parts = [part for part in parts if any(f.measurements for f in findings)]
-        parts.append(terms.phrase("also_not_assessable", language).format(count=unclear))
-    failed = answer.outcome is Outcome.FAILED
+        notes.append(terms.phrase("also_not_assessable", language).format(count=unclear))
     return Headline(
-        verdicts=verdicts(answer.outcome, findings, language),
-        detail=" · ".join(part for part in parts if part),
+        verdicts=verdicts(outcome, findings, language),
+        notes=tuple(note for note in notes if note),
         signal=VERMILLION if failed else ORANGE if silent else WHITE,
         silent=silent,
-        demonstration=any(spoken.model.clinical_status == wording.DEMONSTRATION for spoken in answer.models),
+        demonstration=any(model.model.clinical_status == wording.DEMONSTRATION for model in spoken),
     )
 
 
-def verdicts(outcome: Outcome, findings: Sequence[Finding], language: Language) -> tuple[str, ...]:
+def verdicts(outcome: Outcome, findings: Sequence[Finding], language: Language) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """From all that was found to the first of it and a count of the rest; for several that were not seen their number."""
     positive = [f for f in findings if f.outcome in (FindingOutcome.PRESENT, FindingOutcome.UNCERTAIN)]
-    negative = sum(finding.outcome is FindingOutcome.ABSENT for finding in findings)
+    negative = len({finding.concept.value for finding in findings if finding.outcome is FindingOutcome.ABSENT})
     if outcome is Outcome.ANALYSED and len(positive) > 1:
-        said = list(dict.fromkeys(wording.brief(finding, language) for finding in positive))
-        shorter = [" · ".join(said[:count]) + f" +{len(said) - count}" for count in range(len(said) - 1, 0, -1)]
-        return (" · ".join(said), *shorter)
+        said = tuple(dict.fromkeys(wording.brief(finding, language) for finding in positive))
+        cut = ((" · ".join(said[:count]) + f" +{len(said) - count}", said[count:]) for count in range(len(said) - 1, 0, -1))
+        return ((" · ".join(said), ()), *cut)
     if outcome is Outcome.ANALYSED and not positive and negative > 1:
-        return (terms.phrase("none_seen", language).format(count=negative),)
-    return (wording.verdict(outcome, findings, language),)
+        return ((terms.phrase("count_not_seen", language).format(count=negative), ()),)
+    return ((wording.verdict(outcome, findings, language), ()),)
 
 
 def banner(picture: Image.Image, said: Headline, language: Language, *, height: int) -> None:
@@ -92,15 +103,18 @@ def banner(picture: Image.Image, said: Headline, language: Language, *, height: 
         _hatch(draw, (0, 0, width - 1, band - 1), said.signal)
         _hatch(draw, (0, height - band, width - 1, height - 1), said.signal)
     margin, room = round(height * 0.14), height - 2 * band
-    tall = room * (0.6 if said.detail else 0.8)
+    detailed = bool(said.notes) or len(said.verdicts) > 1
+    tall = room * (0.6 if detailed else 0.8)
     # a verdict that only fits in small type gives way to a shorter one
-    fonts = [(text, fit(text, BOLD, width_px=width * VERDICT_SHARE, height_px=tall)) for text in said.verdicts]
-    verdict, large = next(((text, face) for text, face in fonts if face.size >= 0.75 * tall), fonts[-1])
-    middle = band + room * (0.36 if said.detail else 0.5)
-    draw.text((margin, middle), verdict, font=large, fill=said.signal, anchor="lm")
-    if said.detail:
-        face = fit(said.detail, REGULAR, width_px=width * VERDICT_SHARE, height_px=room * 0.24)
-        draw.text((margin, band + room * 0.82), said.detail, font=face, fill=WHITE, anchor="lm")
+    fitted = [(*said_so, fit(said_so[0], BOLD, width_px=width * VERDICT_SHARE, height_px=tall)) for said_so in said.verdicts]
+    verdict, left, large = next((one for one in fitted if one[2].size >= 0.75 * tall), fitted[-1])
+    draw.text((margin, band + room * (0.36 if detailed else 0.5)), verdict, font=large, fill=said.signal, anchor="lm")
+    lines = [
+        " · ".join([*said.notes, *left[:count], *(["…"] if count < len(left) else [])]) for count in range(len(left), -1, -1)
+    ]
+    faces = [(line, fit(line, REGULAR, width_px=width * VERDICT_SHARE, height_px=room * 0.24)) for line in lines]
+    detail, face = next((one for one in faces if one[1].size >= room * 0.17), faces[-1])
+    draw.text((margin, band + room * 0.82), detail, font=face, fill=WHITE, anchor="lm")
     legal = terms.phrase("not_a_diagnosis", language)
     small = fit(legal, BOLD, width_px=width * 0.26, height_px=room * 0.26)
     middle = band + room * (0.36 if said.demonstration else 0.5)
@@ -154,21 +168,22 @@ def _inner(box: tuple[int, int, int, int], scale: float) -> tuple[int, int, int,
 
 
 def _results(evidence: Evidence, items: Sequence[Numbered], language: Language) -> list[Block]:
-    answer = evidence.answer
-    if answer.outcome is not Outcome.ANALYSED:
-        reason = terms.reason(answer.reason, language) if answer.reason is not None else ""
-        return [
-            Block(text=reason or terms.outcome(answer.outcome, language), size_px=34, colour=WHITE, bold=True),
-            Block(text=terms.phrase("nothing_concluded", language), size_px=28, colour=ORANGE, gap_before_px=14),
-        ]
-    blocks = [block for spoken in answer.models for block in unanswered(spoken, language)]
-    blocks += findings(items, language)
-    if wording.is_silent(answer.outcome, [item.finding for item in items]):
+    blocks = answered(evidence.answer, items, language)
+    negative = (FindingOutcome.ABSENT, FindingOutcome.NOT_ASSESSABLE)
+    if wording.is_silent(evidence.answer.outcome, [item.finding for item in items]):
         text = terms.phrase("nothing_concluded", language)
         blocks.append(Block(text=text, size_px=28, colour=ORANGE, gap_before_px=14))
-    elif all(item.finding.outcome in (FindingOutcome.ABSENT, FindingOutcome.NOT_ASSESSABLE) for item in items):
-        blocks.append(Block(text=terms.phrase("only_listed", language), size_px=25, colour=WHITE, gap_before_px=18))
+    elif all(item.finding.outcome in negative for item in items):
+        blocks.append(Block(text=terms.phrase("open", language), size_px=25, colour=WHITE, gap_before_px=18))
     return blocks
+
+
+def answered(answer: ImageAnswer, items: Sequence[Numbered], language: Language) -> list[Block]:
+    """What became of one image: its findings, or why there are none."""
+    if answer.outcome is not Outcome.ANALYSED:
+        reason = terms.reason(answer.reason, language) if answer.reason is not None else ""
+        return [Block(text=reason or terms.outcome(answer.outcome, language), size_px=34, colour=WHITE, bold=True)]
+    return [*(block for spoken in answer.models for block in unanswered(spoken, language)), *findings(items, language)]
 
 
 def unanswered(spoken: ModelAnswer, language: Language) -> list[Block]:
@@ -184,13 +199,16 @@ def findings(items: Sequence[Numbered], language: Language) -> list[Block]:
     blocks: list[Block] = []
     negative = [item.finding for item in items if item.finding.outcome is FindingOutcome.ABSENT]
     listed = len(negative) == len(items)
+    if listed and len(items) > 1:
+        text = f"{terms.phrase('looked_for', language)} ({len(items)})"
+        blocks.append(Block(text=text, size_px=31, colour=WHITE, bold=True, gap_before_px=12))
     for item in items:
         if wording.is_measured(item.finding):
             if item.number is not None:
-                name = terms.concept(item.finding.concept, language)
-                blocks.append(_named(item, name, gap_px=20))
+                blocks.append(_named(item, terms.concept(item.finding.concept, language), gap_px=20))
             for measurement in item.finding.measurements:
-                blocks += _measured(measurement, language)
+                named = item.number is not None and measurement.concept.value == item.finding.concept.value
+                blocks += _measured(measurement, language, named=named)
         elif item.finding.outcome is not FindingOutcome.ABSENT or len(items) == 1:
             blocks += _unmeasured(item, language)
         elif listed:
@@ -233,13 +251,14 @@ def _unmeasured(item: Numbered, language: Language) -> list[Block]:
     return blocks
 
 
-def _measured(measurement: Measurement, language: Language) -> list[Block]:
+def _measured(measurement: Measurement, language: Language, *, named: bool) -> list[Block]:
+    """named: its name stands above it already."""
     indent = INDENT
     name, number = terms.concept(measurement.concept, language), wording.number(measurement, language)
-    blocks = [
-        Block(text=name, size_px=25, colour=GREY, indent_px=indent, gap_before_px=14, mark=_swatch(measurement)),
-        Block(text=number, size_px=42, colour=WHITE, bold=True, indent_px=indent, gap_before_px=0),
-    ]
+    swatch = _swatch(measurement)
+    above = [] if named else [Block(text=name, size_px=25, colour=GREY, indent_px=indent, gap_before_px=14, mark=swatch)]
+    mark = swatch if named else None
+    blocks = [*above, Block(text=number, size_px=42, colour=WHITE, bold=True, indent_px=indent, gap_before_px=0, mark=mark)]
     if measurement.interval is not None:
         where = wording.position(measurement, language)
         blocks.append(Block(text=where, size_px=27, colour=WHITE, bold=True, indent_px=indent, gap_before_px=0))
@@ -281,8 +300,9 @@ def _swatch(measurement: Measurement) -> Mark:
 def _basis(evidence: Evidence, language: Language) -> list[Block]:
     answer = evidence.answer
     facts = []
-    looked_for = wording.looked_for([f for spoken in answer.models for f in spoken.findings], language)
-    if looked_for:
+    asked = [f for spoken in answer.models for f in spoken.findings]
+    looked_for = wording.looked_for(asked, language)
+    if looked_for and len(asked) == 1:  # several are listed one by one
         facts.append(looked_for)
     facts.append(f"{terms.phrase('species', language)}: {wording.fact(answer.species, answer.species_source, language)}")
     facts.append(f"{terms.phrase('region', language)}: {wording.fact(answer.region, answer.region_source, language)}")

@@ -4,6 +4,7 @@ it shows on bone and on air alike."""
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -73,14 +74,25 @@ def moved(point: Point, direction: Point, distance: float) -> Point:
 
 
 def _dashes(points: Sequence[Point], dash: float) -> list[list[Point]]:
-    pieces = []
+    """Along the whole line, around its corners; an odd number of pieces, so that a dash stands at both ends."""
+    reach = [0.0]
     for start, end in pairwise(points):
-        length = math.hypot(end[0] - start[0], end[1] - start[1])
-        count = max(1, round(length / dash)) | 1  # odd: a dash at both ends
-        step = length / count
-        direction = along(start, end)
-        pieces += [[moved(start, direction, n * step), moved(start, direction, (n + 1) * step)] for n in range(0, count, 2)]
-    return pieces
+        reach.append(reach[-1] + math.dist(start, end))
+    count = max(1, round(reach[-1] / dash)) | 1
+    step = reach[-1] / count
+
+    def at(length: float) -> Point:
+        after = min(max(1, bisect_left(reach, length)), len(points) - 1)
+        return moved(points[after - 1], along(points[after - 1], points[after]), length - reach[after - 1])
+
+    return [
+        [
+            at(n * step),
+            *(point for point, length in zip(points, reach, strict=True) if n * step < length < (n + 1) * step),
+            at((n + 1) * step),
+        ]
+        for n in range(0, count, 2)
+    ]
 
 
 def _paste(picture: Image.Image, points: Sequence[Point], width: float, ink: Colour, paint: Paint) -> None:

@@ -13,6 +13,7 @@ FONTS = Path(__file__).parent / "fonts"
 REGULAR = "NanumGothic.ttf"
 BOLD = "NanumGothicBold.ttf"
 LEAST_SCALE = 0.4
+GLUE = "\u00a0"
 
 Colour = tuple[int, int, int]
 Mark = Callable[[Image.Image, tuple[float, float, float, float], float], None]
@@ -53,8 +54,9 @@ class Block:
 
 
 def wrap(text: str, face: ImageFont.FreeTypeFont, width_px: float) -> list[str]:
-    """Broken at blanks, and inside a word that is wider than the line."""
+    """Broken at blanks, and inside a word that is wider than the line; a number keeps its per cent sign."""
     lines: list[str] = []
+    text = text.replace(" %", f"{GLUE}%")
     for paragraph in text.split("\n"):
         line = ""
         for word in paragraph.split(" "):
@@ -70,7 +72,7 @@ def wrap(text: str, face: ImageFont.FreeTypeFont, width_px: float) -> list[str]:
                 lines.append(line[:fitting])
                 line = line[fitting:]
         lines.append(line)
-    return lines
+    return [line.replace(GLUE, " ") for line in lines]
 
 
 def fit(text: str, name: str, *, width_px: float, height_px: float) -> ImageFont.FreeTypeFont:

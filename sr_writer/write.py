@@ -114,7 +114,7 @@ def write_overlay(
         instance_number=number,
         made_at=made_at,
     )
-    overlay.fill(ds, evidence, header=header, pixels=pixels, language=style.language)
+    overlay.fill(ds, evidence, header=header, pixels=pixels, style=style)
     return objects.write(
         ds,
         kind=DocumentKind.SC,
@@ -122,7 +122,7 @@ def write_overlay(
         inputs={"evidence": evidence, "style": style, "number": number, "made_at": made_at},
         identity=identity,
         directory=directory,
-        transfer_syntax_uid=overlay.TRANSFER_SYNTAX_UID,
+        transfer_syntax_uid=overlay.transfer_syntax_uid(style),
     )
 
 
