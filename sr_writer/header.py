@@ -108,6 +108,14 @@ class Header:
         return str(self.attributes.get(keyword, "") or "")
 
     @property
+    def spacing_mm(self) -> tuple[float, float] | None:
+        """Between rows and between columns as the header says, be it at the detector; None where it is silent."""
+        pair = self.attributes.get("PixelSpacing") or self.attributes.get("ImagerPixelSpacing")
+        if not pair or min(map(float, pair)) <= 0:
+            return None
+        return float(pair[0]), float(pair[1])
+
+    @property
     def pixel_aspect(self) -> float:
         """Height over width of one pixel, 1.0 where square or unknown (PS3.3 C.7.6.3.1.7)."""
         for keyword in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):

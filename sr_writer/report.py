@@ -1,41 +1,29 @@
-"""A report as a DICOM Structured Report: TID 1500 with measurement groups where something was measured, and a plain
-TID 2000 report where nothing was, for a TID 1500 report without coordinates does not open in OHIF at all.
+"""A report as a DICOM Structured Report: TID 1500 with measurement groups where something can be shown in an image, and a
+plain TID 2000 report where nothing can, for a TID 1500 report without coordinates does not open in OHIF at all.
 
-highdicom 0.28.2 builds the content items; what it lacks is added here (see CONFORMANCE.md for the templates):
-an animal as subject, report-level qualitative evaluations, text in a measurement group, separate containers.
+highdicom 0.28.2 builds the content items; what it lacks is added here and in `groups` (see CONFORMANCE.md for the
+templates): an animal as subject, report-level qualitative evaluations, text in a measurement group, separate containers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-import numpy as np
 from highdicom.sr import (
-    AlgorithmIdentification,
     CodeContentItem,
     CodedConcept,
     ContainerContentItem,
     ContentItem,
     ContentSequence,
-    CoordinatesForMeasurement,
     DeviceObserverIdentifyingAttributes,
-    FindingSite,
-    GraphicTypeValues,
-    ImageContentItem,
     LanguageOfContentItemAndDescendants,
     MeasurementReport,
-    MeasurementsAndQualitativeEvaluations,
     NumContentItem,
     ObservationContext,
     ObserverContext,
-    QualitativeEvaluation,
-    RelationshipTypeValues,
-    SourceImageForRegion,
+    PersonObserverIdentifyingAttributes,
     SubjectContext,
-    TextContentItem,
-    TrackingIdentifier,
 )
-from highdicom.sr import Measurement as MeasurementItem
 from highdicom.sr.templates import Template
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
@@ -44,46 +32,60 @@ from pydicom.sr.coding import Code as DicomCode
 from domain import codes as terms_of
 from domain import terms
 from domain.identity import Identity
-from domain.types import Code, Evidence, Finding, Language, Measurement, Outcome, Point, Report, Shape, Source, Species
+from domain.types import Evidence, Finding, Language, Outcome, Report, Signer, Source, Species, Style
 from sr_writer import wording
-from sr_writer.charset import plain
+from sr_writer.groups import groups_of, has_coordinates, site_items
 from sr_writer.header import Header
+from sr_writer.tree import (
+    CONTAINS,
+    HAS_ACQ_CONTEXT,
+    HAS_CONCEPT_MOD,
+    HAS_OBS_CONTEXT,
+    IMAGING_PROCEDURE,
+    IMAGING_REPORT,
+    INFERRED_FROM,
+    LANGUAGES,
+    ORIGINAL_SOURCE,
+    SOURCE_IMAGE,
+    container,
+    dicom,
+    image,
+    separate,
+    text,
+    text_of_image,
+)
 
-CONTAINS = RelationshipTypeValues.CONTAINS
-HAS_OBS_CONTEXT = RelationshipTypeValues.HAS_OBS_CONTEXT
-HAS_CONCEPT_MOD = RelationshipTypeValues.HAS_CONCEPT_MOD
-HAS_ACQ_CONTEXT = RelationshipTypeValues.HAS_ACQ_CONTEXT
-INFERRED_FROM = RelationshipTypeValues.INFERRED_FROM
-
-IMAGING_PROCEDURE = DicomCode("363679005", "SCT", "Imaging procedure")  # CID 100
-IMAGING_REPORT = DicomCode("18748-4", "LN", "Diagnostic Imaging Report")  # CID 7000
 QUALITATIVE_EVALUATIONS = DicomCode("C0034375", "UMLS", "Qualitative Evaluations")  # TID 1500 row 12
 FINDINGS = DicomCode("121070", "DCM", "Findings")  # CID 7001
-CERTAINTY = DicomCode("111012", "DCM", "Certainty of Finding")  # CID 6048, 0 to 100 %
-SOURCE_IMAGE = DicomCode("260753009", "SCT", "Source")  # TID 1600
-ORIGINAL_SOURCE = DicomCode("111040", "DCM", "Original Source")  # the name that Stone Web Viewer 3.0 draws
-PIXELS = DicomCode("{pixels}", "UCUM", "Pixels")
 SEX = {"M": DicomCode("M", "DCM", "Male"), "F": DicomCode("F", "DCM", "Female")}
-LANGUAGES = {
-    Language.ENGLISH: DicomCode("en", "RFC5646", "English"),
-    Language.KOREAN: DicomCode("ko", "RFC5646", "Korean"),
-}
 
 
-def root(report: Report, headers: Sequence[Header], *, identity: Identity, language: Language) -> Dataset:
-    """The root content item. headers: of report.evidence, in its order."""
+def root(
+    report: Report,
+    headers: Sequence[Header],
+    *,
+    identity: Identity,
+    style: Style,
+    signer: Signer | None = None,
+    signature: Sequence[str] = (),
+) -> Dataset:
+    """The root content item. headers: of report.evidence, in its order. signature: what the conclusion says of `signer`."""
     lineage = identity.lineage(report.study_instance_uid, report.model.name if report.model else "")
-    by_uid = {evidence.answer.ref.sop_instance_uid: evidence for evidence in report.evidence}
+    by_uid = {
+        evidence.answer.ref.sop_instance_uid: (evidence, header)
+        for evidence, header in zip(report.evidence, headers, strict=True)
+    }
     groups = [
-        _group(finding, report, by_uid[finding.sop_instance_uid], lineage=lineage, identity=identity, language=language)
-        for finding in report.findings
+        group
+        for finding in wording.by_importance(report.findings)
         if has_coordinates(finding)
+        for group in groups_of(
+            finding, report, *by_uid[finding.sop_instance_uid], lineage=lineage, identity=identity, style=style
+        )
     ]
-    evaluations = _evaluations(report, language)
-    context = ObservationContext(
-        observer_device_context=_observer(report, identity), subject_context=_Animal(headers, report.evidence)
-    )
-    spoken = LanguageOfContentItemAndDescendants(CodedConcept.from_code(LANGUAGES[language]))
+    evaluations = _evaluations(report, headers, style.language, signature)
+    context = observation_context(report, headers, identity, signer)
+    spoken = LanguageOfContentItemAndDescendants(CodedConcept.from_code(LANGUAGES[style.language]))
     if groups:
         item = MeasurementReport(
             observation_context=context,
@@ -93,21 +95,39 @@ def root(report: Report, headers: Sequence[Header], *, identity: Identity, langu
             language_of_content_item_and_descendants=spoken,
         )[0]
         item.ContentSequence.insert(len(item.ContentSequence) - 1, _image_library(report.evidence, headers))  # row 5
-        item.ContentSequence.append(_container(QUALITATIVE_EVALUATIONS, evaluations))
-    else:
-        item = ContainerContentItem(name=IMAGING_REPORT, template_id="2000")
-        item.ContentSequence = ContentSequence()
-        item.ContentSequence.extend([*spoken, *context])
-        item.ContentSequence.append(CodeContentItem(codes.DCM.ProcedureReported, IMAGING_PROCEDURE, HAS_CONCEPT_MOD))
-        item.ContentSequence.append(_container(FINDINGS, evaluations))
-    return _separate(item)
+        item.ContentSequence.append(container(QUALITATIVE_EVALUATIONS, evaluations))
+        return separate(item)
+    return imaging_report([container(FINDINGS, evaluations)], context, style.language)
 
 
-def has_coordinates(finding: Finding) -> bool:
-    """Whether a finding becomes a measurement group: one without coordinates would keep OHIF from loading the report."""
-    if not wording.is_measured(finding):
-        return bool(finding.regions) and finding.probability is not None
-    return all(_ruler(measurement, finding) for measurement in finding.measurements)
+def imaging_report(sections: Sequence[ContainerContentItem], context: ObservationContext, language: Language) -> Dataset:
+    """TID 2000: sections of text below a root that OHIF, Weasis and Stone show as text."""
+    item = ContainerContentItem(name=IMAGING_REPORT, template_id="2000")
+    item.ContentSequence = ContentSequence()
+    spoken = LanguageOfContentItemAndDescendants(CodedConcept.from_code(LANGUAGES[language]))
+    item.ContentSequence.extend([*spoken, *context])
+    item.ContentSequence.append(CodeContentItem(codes.DCM.ProcedureReported, IMAGING_PROCEDURE, HAS_CONCEPT_MOD))
+    item.ContentSequence.extend(sections)
+    return separate(item)
+
+
+def observation_context(
+    report: Report, headers: Sequence[Header], identity: Identity, signer: Signer | None = None
+) -> ObservationContext:
+    """The node observes the animal; a person too, once somebody has looked at it and signed."""
+    person = None
+    if signer is not None:
+        person = ObserverContext(
+            observer_type=codes.DCM.Person,
+            observer_identifying_attributes=PersonObserverIdentifyingAttributes(
+                name=signer.name, organization_name=signer.organization
+            ),
+        )
+    return ObservationContext(
+        observer_person_context=person,
+        observer_device_context=_observer(report, identity),
+        subject_context=_Animal(headers, report.evidence),
+    )
 
 
 class _Animal(SubjectContext):
@@ -121,7 +141,7 @@ class _Animal(SubjectContext):
             self.append(CodeContentItem(codes.DCM.SubjectSex, sex, HAS_OBS_CONTEXT))
         species = _known_species(evidence)
         if species is not None:
-            self.append(CodeContentItem(codes.DCM.SubjectSpecies, _dicom(terms_of.SPECIES[species]), HAS_OBS_CONTEXT))
+            self.append(CodeContentItem(codes.DCM.SubjectSpecies, dicom(terms_of.SPECIES[species]), HAS_OBS_CONTEXT))
 
 
 def _known_species(evidence: Sequence[Evidence]) -> Species | None:
@@ -132,94 +152,7 @@ def _known_species(evidence: Sequence[Evidence]) -> Species | None:
     return None
 
 
-class _TextEvaluation(QualitativeEvaluation):
-    """Text in a measurement group: TID 1501 row 12; highdicom's class is for codes only."""
-
-    def __init__(self, name: DicomCode, text: str) -> None:
-        Template.__init__(self)
-        self.append(_text(name, text))
-
-
-def _group(
-    finding: Finding, report: Report, evidence: Evidence, *, lineage: str, identity: Identity, language: Language
-) -> MeasurementsAndQualitativeEvaluations:
-    """TID 1501: every number with the lines it was measured from."""
-    image = SourceImageForRegion(evidence.answer.ref.sop_class_uid, evidence.answer.ref.sop_instance_uid)
-    numbers = [
-        MeasurementItem(
-            name=_dicom(measurement.concept),
-            value=wording.shown(measurement.value),
-            unit=_dicom(measurement.unit),
-            referenced_coordinates=[_polyline(line, image) for line in _ruler(measurement, finding)],
-        )
-        for measurement in finding.measurements
-    ]
-    if finding.probability is not None:
-        outlines = [_shape(shape, image) for shape in finding.regions]
-        certainty = round(100 * float(finding.probability), 1)
-        numbers.append(
-            MeasurementItem(
-                name=CERTAINTY,
-                value=certainty,
-                unit=_dicom(terms_of.PERCENT),
-                referenced_coordinates=outlines or None,
-            )
-        )
-    itself = any(wording.is_of(measurement, finding.concept) for measurement in finding.measurements)
-    about = finding.site if itself and finding.site is not None else finding.concept  # a score is of the heart
-    comment = "; ".join(filter(None, [wording.brief(finding, language), _positions(finding, language)]))
-    return MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(
-            uid=identity.uid(lineage, "tracking", evidence.answer.ref.sop_instance_uid, finding.tracking),
-            identifier=finding.tracking,
-        ),
-        finding_type=_dicom(about),
-        finding_sites=[FindingSite(anatomic_location=_dicom(finding.site))] if finding.site is not None else None,
-        algorithm_id=_algorithm(report),
-        measurements=numbers,
-        qualitative_evaluations=[_TextEvaluation(_dicom(terms_of.COMMENT), comment)],
-    )
-
-
-def _positions(finding: Finding, language: Language) -> str:
-    known = [m for m in finding.measurements if m.interval is not None]
-    return "; ".join(f"{wording.position(m, language)} ({wording.reference(m, language)})" for m in known)
-
-
-def _ruler(measurement: Measurement, finding: Finding) -> list[Sequence[Point]]:
-    """The polylines of a number: its own lines; the vertebral heart score has one, the ruler along the counted vertebrae."""
-    lines: list[Sequence[Point]] = list(measurement.lines.values())
-    if not wording.is_of(measurement, terms_of.VHS):
-        return lines
-    ruler = wording.vertebral_edges(finding)
-    return [ruler] if len(ruler) > 1 else lines[:1]
-
-
-def _polyline(points: Sequence[Point], image: SourceImageForRegion) -> CoordinatesForMeasurement:
-    return CoordinatesForMeasurement(GraphicTypeValues.POLYLINE, np.round(np.asarray(points, dtype=float), 2), image)
-
-
-def _shape(shape: Shape, image: SourceImageForRegion) -> CoordinatesForMeasurement:
-    return CoordinatesForMeasurement(
-        GraphicTypeValues(shape.graphic_type), np.round(np.asarray(shape.points, dtype=float), 2), image
-    )
-
-
-def _algorithm(report: Report) -> AlgorithmIdentification | None:
-    model = report.model
-    if model is None:
-        return None
-    return AlgorithmIdentification(
-        name=model.name,
-        version=model.version,
-        manufacturer=model.manufacturer,
-        parameters=[f"weights sha256 {model.onnx_sha256}", f"clinical status {model.clinical_status}"],
-        family=codes.cid7162.ArtificialIntelligence,
-    )
-
-
 def _observer(report: Report, identity: Identity) -> ObserverContext:
-    """The node alone: no person has looked at it yet."""
     return ObserverContext(
         observer_type=codes.DCM.Device,
         observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
@@ -231,27 +164,38 @@ def _observer(report: Report, identity: Identity) -> ObserverContext:
     )
 
 
-def _evaluations(report: Report, language: Language) -> Iterator[ContentItem]:
+def _evaluations(
+    report: Report, headers: Sequence[Header], language: Language, signature: Sequence[str]
+) -> Iterator[ContentItem]:
     """What is said of the whole report: its outcome, what was not measured, the conclusion, and what it rests on."""
     outcome = {
         Outcome.ANALYSED: terms_of.ANALYSED,
         Outcome.DECLINED: terms_of.DECLINED,
         Outcome.FAILED: terms_of.FAILED,
     }[report.outcome]
-    yield CodeContentItem(_dicom(terms_of.ANALYSIS_OUTCOME), _dicom(outcome), CONTAINS)
-    for finding in report.findings:
+    yield CodeContentItem(dicom(terms_of.ANALYSIS_OUTCOME), dicom(outcome), CONTAINS)
+    by_uid = {evidence.answer.ref.sop_instance_uid: evidence for evidence in report.evidence}
+    for finding in wording.by_importance(report.findings):
         if not has_coordinates(finding):
-            yield CodeContentItem(_dicom(finding.concept), _dicom(terms_of.OUTCOMES[finding.outcome]), CONTAINS)
-    yield _text(terms_of.CONCLUSION, " ".join(wording.conclusion(report, language)))
-    for line in _basis(report, language):
-        yield _text(terms_of.COMMENT, line)
-    for position, evidence in enumerate(report.evidence, 1):
-        item = _text(terms_of.COMMENT, wording.image(position, evidence, report, language))
-        item.ContentSequence = ContentSequence([_image(evidence, ORIGINAL_SOURCE, INFERRED_FROM)])
-        yield item
+            yield _evaluation(finding, by_uid[finding.sop_instance_uid])
+    yield text(terms_of.CONCLUSION, " ".join(wording.conclusion(report, language, signature=signature)))
+    for line in basis(report, language):
+        yield text(terms_of.COMMENT, line)
+    for position, (evidence, header) in enumerate(zip(report.evidence, headers, strict=True), 1):
+        yield text_of_image(terms_of.COMMENT, wording.image(position, evidence, report, language), evidence)
+        quality = f"{wording.image_number(position, report, language)}: {wording.quality(evidence, header, language)}"
+        yield text_of_image(terms_of.IMAGE_QUALITY, quality, evidence)
 
 
-def _basis(report: Report, language: Language) -> Iterator[str]:
+def _evaluation(finding: Finding, evidence: Evidence) -> CodeContentItem:
+    """A question and its coded answer about one image, with the site that the question is about."""
+    item = CodeContentItem(dicom(finding.concept), dicom(terms_of.OUTCOMES[finding.outcome]), CONTAINS)
+    item.ContentSequence = ContentSequence([*site_items(finding), image(evidence, ORIGINAL_SOURCE, INFERRED_FROM)])
+    return item
+
+
+def basis(report: Report, language: Language) -> Iterator[str]:
+    """What was looked for, in whom, against which references, by which model."""
     looked_for = wording.looked_for(report.findings, language)
     if looked_for:
         yield looked_for
@@ -275,53 +219,20 @@ def _image_library(evidence: Sequence[Evidence], headers: Sequence[Header]) -> C
     """TID 1600 from what each header has; highdicom's own wants every attribute to be there."""
     entries = []
     for item, header in zip(evidence, headers, strict=True):
-        entry = _image(item, SOURCE_IMAGE, CONTAINS)
+        entry = image(item, SOURCE_IMAGE, CONTAINS)
         facts = []
         for name, size in ((codes.DCM.PixelDataRows, item.answer.rows), (codes.DCM.PixelDataColumns, item.answer.columns)):
             if size:
-                facts.append(NumContentItem(name, size, PIXELS, relationship_type=HAS_ACQ_CONTEXT))
-        spacing = header.attributes.get("PixelSpacing") or header.attributes.get("ImagerPixelSpacing")
-        if spacing and min(map(float, spacing)) > 0:
-            vertical, horizontal = map(float, spacing)
+                facts.append(NumContentItem(name, size, dicom(terms_of.PIXELS), relationship_type=HAS_ACQ_CONTEXT))
+        if header.spacing_mm is not None:
+            vertical, horizontal = header.spacing_mm
             for name, value in (
                 (codes.DCM.HorizontalPixelSpacing, horizontal),
                 (codes.DCM.VerticalPixelSpacing, vertical),
             ):
-                facts.append(NumContentItem(name, value, _dicom(terms_of.MILLIMETRE), relationship_type=HAS_ACQ_CONTEXT))
+                facts.append(NumContentItem(name, value, dicom(terms_of.MILLIMETRE), relationship_type=HAS_ACQ_CONTEXT))
         if facts:
             entry.ContentSequence = ContentSequence(facts)
         entries.append(entry)
-    group = _container(codes.DCM.ImageLibraryGroup, entries)
-    return _container(codes.DCM.ImageLibrary, [group])
-
-
-def _container(name: DicomCode, items: Iterable[ContentItem]) -> ContainerContentItem:
-    container = ContainerContentItem(name, relationship_type=CONTAINS)
-    container.ContentSequence = ContentSequence(list(items))
-    return container
-
-
-def _image(evidence: Evidence, name: DicomCode, relationship: RelationshipTypeValues) -> ImageContentItem:
-    ref = evidence.answer.ref
-    return ImageContentItem(name, ref.sop_class_uid, ref.sop_instance_uid, relationship_type=relationship)
-
-
-def _text(name: Code | DicomCode, text: str) -> TextContentItem:
-    return TextContentItem(_dicom(name), plain(text), CONTAINS)
-
-
-def _dicom(code: Code | DicomCode) -> DicomCode:
-    return DicomCode(code.value, code.scheme, code.meaning) if isinstance(code, Code) else code
-
-
-def _separate(item: Dataset) -> Dataset:
-    """Viewers drop the labels of CONTINUOUS containers, which highdicom writes always; regions are of "Original Source"."""
-    if item.ValueType == "CONTAINER":
-        item.ContinuityOfContent = "SEPARATE"
-    for child in item.get("ContentSequence", ()):
-        if item.ValueType == "SCOORD" and child.ValueType == "IMAGE":
-            name = child.ConceptNameCodeSequence[0]
-            name.CodeValue, name.CodingSchemeDesignator = ORIGINAL_SOURCE.value, ORIGINAL_SOURCE.scheme_designator
-            name.CodeMeaning = ORIGINAL_SOURCE.meaning
-        _separate(child)
-    return item
+    group = container(codes.DCM.ImageLibraryGroup, entries)
+    return container(codes.DCM.ImageLibrary, [group])

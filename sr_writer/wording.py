@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from domain import terms
+from domain import codes, terms
 from domain.types import (
     Code,
     Evidence,
@@ -27,6 +27,7 @@ from domain.types import (
     Species,
     View,
 )
+from sr_writer.header import Header
 
 DECIMALS = 1
 DEMONSTRATION = "demonstration"
@@ -47,14 +48,19 @@ def number(measurement: Measurement, language: Language) -> str:
     return f"{shown(measurement.value):.{DECIMALS}f} {terms.unit(measurement.unit, language)}"
 
 
-def position(measurement: Measurement, language: Language) -> str:
-    """Where the shown number lies; empty without an interval."""
+def lies(measurement: Measurement) -> str | None:
+    """Where the shown number lies: "below", "above" or "within"; None without an interval."""
     interval = measurement.interval
     if interval is None:
-        return ""
+        return None
     value = shown(measurement.value)
-    where = "below" if value < interval.low else "above" if value > interval.high else "within"
-    return terms.phrase(where, language)
+    return "below" if value < interval.low else "above" if value > interval.high else "within"
+
+
+def position(measurement: Measurement, language: Language) -> str:
+    """Where the shown number lies, in words; empty without an interval."""
+    where = lies(measurement)
+    return terms.phrase(where, language) if where is not None else ""
 
 
 def reference(measurement: Measurement, language: Language, *, source: bool = False) -> str:
@@ -84,8 +90,23 @@ def brief(finding: Finding, language: Language) -> str:
         leading = finding.measurements[0]
         return f"{terms.short_concept(leading.concept, language)} {shown(leading.value):.{DECIMALS}f}"
     if finding.outcome is FindingOutcome.PRESENT and finding.probability is not None:
-        return f"{name} {finding.probability:.0%}"
+        return f"{name} {percent(finding.probability)}"
+    if finding.outcome is FindingOutcome.UNCERTAIN:
+        return f"{name} {outcome(finding, language)}"
     return f"{name} {terms.outcome(finding.outcome, language)}"
+
+
+def percent(probability: float) -> str:
+    """ "93 %" """
+    return f"{100 * probability:.0f} %"
+
+
+def place(finding: Finding, language: Language) -> str:
+    """ "left stifle"; the site only where the finding's name does not say it."""
+    known = next((known for known in codes.FINDINGS if known.code.value == finding.concept.value), None)
+    told = known is None or known.site == finding.site
+    parts = (finding.laterality, None if told else finding.site)
+    return " ".join(terms.concept(part, language) for part in parts if part is not None)
 
 
 def answered(finding: Finding, language: Language) -> str:
@@ -93,14 +114,15 @@ def answered(finding: Finding, language: Language) -> str:
     name = terms.concept(finding.concept, language)
     if is_measured(finding):
         return "; ".join(measured(measurement, language) for measurement in finding.measurements)
-    text = f"{name}: {outcome(finding, language)}"
+    severity = terms.concept(finding.severity, language) if finding.severity is not None else ""
+    text = ", ".join(filter(None, [f"{name}: {outcome(finding, language)}", severity, place(finding, language)]))
     return f"{text} – {terms.reason(finding.reason, language)}" if finding.reason is not None else text
 
 
 def outcome(finding: Finding, language: Language) -> str:
-    """ "present (93%)" """
+    """ "present (93 %)" """
     text = terms.outcome(finding.outcome, language)
-    return f"{text} ({finding.probability:.0%})" if finding.probability is not None else text
+    return f"{text} ({percent(finding.probability)})" if finding.probability is not None else text
 
 
 def is_measured(finding: Finding) -> bool:
@@ -217,26 +239,69 @@ def looked_for(findings: Sequence[Finding], language: Language) -> str:
     return f"{terms.phrase('looked_for', language)}: {', '.join(names)}" if names else ""
 
 
-def conclusion(report: Report, language: Language) -> list[str]:
-    """The report in a few lines, the most important first."""
+def conclusion(report: Report, language: Language, *, signature: Sequence[str] = ()) -> list[str]:
+    """The report in a few lines, the most important first. signature: what a signed report says in place of "unsigned"."""
     lines = []
     if report.outcome is Outcome.ANALYSED:
-        for finding in sorted(report.findings, key=lambda f: f.outcome is not FindingOutcome.PRESENT):
-            lines.append(f"{_where(finding, report, language)}{answered(finding, language)}.")
+        for finding in by_importance(report.findings):
+            if finding.outcome is not FindingOutcome.ABSENT:
+                lines.append(f"{where(finding, report, language)}{answered(finding, language)}.")
+        lines += not_seen(report, language)
         if not report.findings:
             lines.append(f"{terms.phrase('not_assessable', language)}.")
     else:
         lines.append(f"{unanswered(report.outcome, report.reason, language)}.")
     if is_silent(report.outcome, report.findings):
         lines.append(terms.phrase("nothing_concluded", language))
+    lines += incomplete(report, language)
     if report.model is not None:
         lines.append(f"{status(report.model, language)}.")
-    lines.append(f"{terms.phrase('not_a_diagnosis', language)}. {terms.phrase('unsigned', language)}.")
-    return lines
+    return [*lines, *(signature or unsigned(language))]
 
 
-def _where(finding: Finding, report: Report, language: Language) -> str:
+def incomplete(report: Report, language: Language) -> list[str]:
+    """That images failed, so that what was not seen is not taken for what is not there."""
+    failed = failed_count(report)
+    if not failed:
+        return []
+    return [f"{terms.phrase('incomplete', language).format(count=failed, total=len(report.evidence))}."]
+
+
+def unsigned(language: Language) -> list[str]:
+    return [f"{terms.phrase('not_a_diagnosis', language)}. {terms.phrase('unsigned', language)}."]
+
+
+def by_importance(findings: Sequence[Finding]) -> list[Finding]:
+    """What is there first, then what may be, what could not be assessed, and what was not seen; the surest first."""
+    order = (FindingOutcome.PRESENT, FindingOutcome.UNCERTAIN, FindingOutcome.NOT_ASSESSABLE, FindingOutcome.ABSENT)
+    return sorted(findings, key=lambda f: (order.index(f.outcome), -(f.probability if f.probability is not None else 1.0)))
+
+
+def not_seen(report: Report, language: Language) -> list[str]:
+    """What was looked for and not seen: by its name alone where no image of the study answers otherwise, else by image."""
+    absent = [finding for finding in report.findings if finding.outcome is FindingOutcome.ABSENT]
+    otherwise = {f.concept.value for f in report.findings if f.outcome is not FindingOutcome.ABSENT}
+    names = dict.fromkeys(terms.concept(f.concept, language) for f in absent if f.concept.value not in otherwise)
+    lines = [f"{terms.phrase('none_seen', language).format(names=', '.join(names))}."] if names else []
+    differing = [finding for finding in absent if finding.concept.value in otherwise]
+    return lines + [f"{where(finding, report, language)}{answered(finding, language)}." for finding in differing]
+
+
+def where(finding: Finding, report: Report, language: Language) -> str:
+    """ "Image 2 of 3: "; empty in a study of one image."""
     uids = [evidence.answer.ref.sop_instance_uid for evidence in report.evidence]
     if len(uids) < 2 or finding.sop_instance_uid not in uids:
         return ""
     return f"{image_number(uids.index(finding.sop_instance_uid) + 1, report, language)}: "
+
+
+def quality(evidence: Evidence, header: Header, language: Language) -> str:
+    """What is known of an image's quality, and that the rest was not judged."""
+    answer = evidence.answer
+    parts = [f"{terms.phrase('view', language)} {fact(answer.view, answer.view_source, language)}"]
+    if answer.columns and answer.rows:
+        parts.append(f"{answer.columns} × {answer.rows}")
+    spacing = header.spacing_mm
+    scale = f"{spacing[0]:.3g} mm" if spacing else terms.phrase("scale_unknown", language)
+    parts.append(f"{terms.phrase('scale', language)} {scale}")
+    return f"{'; '.join(parts)}. {terms.phrase('quality_unjudged', language)}"

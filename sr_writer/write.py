@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
-from pydicom.uid import ComprehensiveSRStorage
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
 from domain import codes, terms
-from domain.identity import Identity
+from domain.identity import Identity, digest
 from domain.types import Document, DocumentKind, Evidence, Language, Outcome, Report, Style
 from sr_writer import objects, overlay, wording
 from sr_writer.charset import plain
 from sr_writer.header import Header, read_header
 from sr_writer.report import root
 
+DEFAULT_STYLE = Style()
 SR_SERIES_NUMBER = 9001
 OVERLAY_SERIES_NUMBER = 9002
+TEXT_SERIES_NUMBER = 9003
 
 
-def report_series_uid(report: Report, identity: Identity) -> str:
-    """All revisions of a model's report of a study lie in one series."""
+def report_series_uid(
+    report: Report, identity: Identity, style: Style = DEFAULT_STYLE, kind: DocumentKind = DocumentKind.SR
+) -> str:
+    """All revisions of a model's report of a study lie in one series. Reports in another style have one of their own, for
+    OHIF shows only the last report of a series; so have text reports (kind TEXT_SR)."""
     lineage = identity.lineage(report.study_instance_uid, report.model.name if report.model else "")
-    return identity.uid(lineage, "series", DocumentKind.SR.value)
+    variant = [] if style == DEFAULT_STYLE else [digest(objects.canonical(style))]
+    return identity.uid(lineage, "series", kind.value, *variant)
 
 
 def overlay_series_uid(study_instance_uid: str, identity: Identity) -> str:
@@ -43,48 +50,101 @@ def write_report(
     directory: Path,
     previous: Document | None = None,
 ) -> Document:
-    """A Comprehensive SR in `directory`, named by its UID; the same report, headers and `previous` give the same bytes.
+    """A Structured Report in `directory`, named by its UID; the same report, headers and `previous` give the same bytes.
 
     Report.analysed_at is every time in it, as wall clock: pass it in the clinic's time zone. ValueError for a report
     without evidence or with a finding of an image that is not among it; OSError when a source cannot be opened or the
     document cannot be written.
     """
-    known = {evidence.answer.ref.sop_instance_uid for evidence in report.evidence}
-    if not known or not known.issuperset(finding.sop_instance_uid for finding in report.findings):
-        raise ValueError("a report's evidence must hold at least one image, and every image of its findings")
-    read = sorted(((read_header(item.path), item) for item in report.evidence), key=_order)
-    headers = [header for header, _ in read]
-    report = replace(report, evidence=tuple(item for _, item in read))
-    ds = objects.result(
-        headers[0],
-        sop_class_uid=ComprehensiveSRStorage,
-        study_instance_uid=report.study_instance_uid,
-        series_instance_uid=report_series_uid(report, identity),
-        series_number=SR_SERIES_NUMBER,
-        series_description=_series_description(report),
-        instance_number=report.revision,
+    report, headers = read(report)
+    ds = structured(
+        report,
+        headers,
+        kind=DocumentKind.SR,
+        identity=identity,
+        style=style,
+        previous=previous,
         made_at=report.analysed_at,
     )
-    ds.Modality = "SR"
-    if report.model is not None:
-        ds.SoftwareVersions = [objects.WRITER_VERSION, report.model.version[:64]]
-    ds.ReferencedPerformedProcedureStepSequence = []
-    ds.PerformedProcedureCodeSequence = []
-    _flags(ds, report, style.language)
-    ds.CodingSchemeIdentificationSequence = [_private_scheme()]
-    ds.CurrentRequestedProcedureEvidenceSequence = [_study_of(report, headers, identity)]
-    if previous is not None:
-        ds.PredecessorDocumentsSequence = [_predecessor(previous)]
-    for element in root(report, headers, identity=identity, language=style.language):
-        ds[element.tag] = element
-    return objects.write(
+    return finish(
         ds,
+        root(report, headers, identity=identity, style=style),
         kind=DocumentKind.SR,
         header=headers[0],
         inputs={"report": report, "style": style, "previous": previous},
         identity=identity,
         directory=directory,
     )
+
+
+def read(report: Report) -> tuple[Report, list[Header]]:
+    """The report with its evidence in the console's order, and each image's header. ValueError as in `write_report`."""
+    known = {evidence.answer.ref.sop_instance_uid for evidence in report.evidence}
+    if not known or not known.issuperset(finding.sop_instance_uid for finding in report.findings):
+        raise ValueError("a report's evidence must hold at least one image, and every image of its findings")
+    pairs = sorted(((read_header(item.path), item) for item in report.evidence), key=_order)
+    return replace(report, evidence=tuple(item for _, item in pairs)), [header for header, _ in pairs]
+
+
+def structured(
+    report: Report,
+    headers: Sequence[Header],
+    *,
+    kind: DocumentKind,
+    identity: Identity,
+    style: Style,
+    previous: Document | None,
+    made_at: datetime,
+) -> Dataset:
+    """Everything of a Structured Report but its content tree (PS3.3 A.35)."""
+    plain_text = kind is DocumentKind.TEXT_SR
+    ds = objects.result(
+        headers[0],
+        sop_class_uid=EnhancedSRStorage if plain_text else _sop_class_uid(style),
+        study_instance_uid=report.study_instance_uid,
+        series_instance_uid=report_series_uid(report, identity, style, kind),
+        series_number=TEXT_SERIES_NUMBER if plain_text else SR_SERIES_NUMBER,
+        series_description=_series_description(report, kind),
+        instance_number=report.revision,
+        made_at=made_at,
+    )
+    ds.Modality = "SR"
+    del ds.SeriesDate, ds.SeriesTime  # optional here (PS3.3 C.17.1), and a series holds revisions of different times
+    if report.model is not None:
+        ds.SoftwareVersions = [objects.WRITER_VERSION, report.model.version[:64]]
+    ds.ReferencedPerformedProcedureStepSequence = []
+    ds.PerformedProcedureCodeSequence = []
+    _flags(ds, report, style.language)
+    ds.CurrentRequestedProcedureEvidenceSequence = [_study_of(report, headers, identity)]
+    if previous is not None:
+        ds.PredecessorDocumentsSequence = [_predecessor(previous)]
+    return ds
+
+
+def finish(
+    ds: Dataset,
+    tree: Dataset,
+    *,
+    kind: DocumentKind,
+    header: Header,
+    inputs: Mapping[str, Any],
+    identity: Identity,
+    directory: Path,
+) -> Document:
+    """Add the content tree, declare the private scheme where it is used, derive the UID and write."""
+    for element in tree:
+        ds[element.tag] = element
+    if _uses_private_codes(tree):
+        ds.CodingSchemeIdentificationSequence = [_private_scheme()]
+    return objects.write(ds, kind=kind, header=header, inputs=inputs, identity=identity, directory=directory)
+
+
+def _sop_class_uid(style: Style) -> str:
+    return Comprehensive3DSRStorage if style.comprehensive_3d else ComprehensiveSRStorage
+
+
+def _uses_private_codes(tree: Dataset) -> bool:
+    return any(e.keyword == "CodingSchemeDesignator" and e.value == codes.PRIVATE_SCHEME for e in tree.iterall())
 
 
 def write_overlay(
@@ -134,11 +194,12 @@ def _order(read: tuple[Header, Evidence]) -> tuple[int, int, str]:
     return series, instance, evidence.answer.ref.sop_instance_uid
 
 
-def _series_description(report: Report) -> str:
+def _series_description(report: Report, kind: DocumentKind) -> str:
     """In the list of series, before anything is opened: which model, or that nothing was analysed."""
+    text = " (text)" if kind is DocumentKind.TEXT_SR else ""
     if report.model is None or report.outcome is not Outcome.ANALYSED:
-        return f"AI: {terms.outcome(report.outcome, Language.ENGLISH)}"[:64]
-    return f"AI report - not a diagnosis: {report.model.name}"[:64]
+        return f"AI: {terms.outcome(report.outcome, Language.ENGLISH)}{text}"[:64]
+    return f"AI report{text} - not a diagnosis: {report.model.name}"[:64]
 
 
 def _flags(ds: Dataset, report: Report, language: Language) -> None:

@@ -1,4 +1,5 @@
-"""Answers as the models give them, about files that `factories` made: measured, not assessable, declined, failed.
+"""Answers as the models give them, about files that `factories` made: measured, not assessable, declined, failed; and every
+kind of finding at once.
 
 evidence(path, "measured")              an image and what became of it
 report([evidence(...), ...])            what the node concludes of them
@@ -10,11 +11,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pydicom import dcmread
 
 from domain import codes
 from domain.types import (
+    Code,
     Evidence,
     Finding,
     FindingOutcome,
@@ -37,6 +40,7 @@ from domain.types import (
 
 ANALYSED_AT = datetime(2025, 11, 20, 10, 15, 30)
 OUTCOMES = ("measured", "not assessable", "declined", "failed")
+EVERY = (*OUTCOMES, "findings", "nothing seen")
 STUDY_UID = "2.25.77"
 
 MODEL = ModelIdentity(
@@ -102,8 +106,77 @@ def not_assessable(sop_instance_uid: str) -> Finding:
     )
 
 
+def _code(english: str) -> Code:
+    return next(known.code for known in codes.FINDINGS if known.english == english)
+
+
+def findings(sop_instance_uid: str, *, columns: int = 150, rows: int = 120) -> tuple[Finding, ...]:
+    """Each kind of answer once: outlines, a circle, points; one and several; seen, doubtful, not seen, not assessable."""
+
+    def at(*points: tuple[float, float]) -> tuple[tuple[float, float], ...]:
+        return tuple((round(columns * x, 2), round(rows * y, 2)) for x, y in points)
+
+    def found(english: str, outcome: FindingOutcome, **arguments: Any) -> Finding:
+        return Finding(
+            tracking=english, concept=_code(english), outcome=outcome, sop_instance_uid=sop_instance_uid, **arguments
+        )
+
+    heart = at((0.4, 0.4), (0.6, 0.4), (0.65, 0.6), (0.6, 0.8), (0.45, 0.8), (0.38, 0.6), (0.4, 0.4))
+    box = at((0.1, 0.6), (0.3, 0.6), (0.3, 0.8), (0.1, 0.8), (0.1, 0.6))
+    triangle = at((0.7, 0.2), (0.8, 0.2), (0.75, 0.3))  # left open
+    outlines = tuple(Shape(graphic_type="POLYLINE", points=points) for points in (box, triangle))
+    circle = Shape(graphic_type="CIRCLE", points=at((0.7, 0.5), (0.75, 0.5)))
+    ellipse = Shape(graphic_type="ELLIPSE", points=at((0.2, 0.3), (0.4, 0.3), (0.3, 0.25), (0.3, 0.35)))
+    return (
+        found("Pneumothorax", FindingOutcome.ABSENT, probability=0.04, site=codes.PLEURA),
+        found(
+            "Cardiomegaly",
+            FindingOutcome.PRESENT,
+            probability=0.934,
+            site=codes.HEART,
+            severity=codes.MODERATE,
+            regions=(Shape(graphic_type="POLYLINE", points=heart),),
+        ),
+        found("Alveolar pattern", FindingOutcome.PRESENT, probability=0.712, site=codes.LUNG, regions=outlines),
+        found("Pulmonary nodule", FindingOutcome.PRESENT, probability=0.88, site=codes.LUNG, regions=(circle,)),
+        found("Pleural effusion", FindingOutcome.UNCERTAIN, probability=0.48, site=codes.PLEURA, regions=(ellipse,)),
+        found(
+            "Patellar luxation",
+            FindingOutcome.PRESENT,
+            probability=0.66,
+            site=codes.PATELLA,
+            laterality=codes.LEFT,
+            regions=(Shape(graphic_type="POINT", points=at((0.9, 0.9))),),
+        ),
+        found("Pulmonary oedema", FindingOutcome.UNCERTAIN, probability=0.51, site=codes.LUNG),
+        found("Bronchial pattern", FindingOutcome.PRESENT, site=codes.LUNG, regions=(outlines[0],)),
+        found(
+            "Tracheal collapse",
+            FindingOutcome.NOT_ASSESSABLE,
+            reason=Reason(code="out_of_frame"),
+            site=codes.TRACHEA,
+            regions=(outlines[0],),
+        ),
+    )
+
+
+def nothing_seen(sop_instance_uid: str) -> tuple[Finding, ...]:
+    """Looked for, assessed, and not seen."""
+    kinds = [_code(english) for english in ("Pneumothorax", "Pleural effusion", "Pulmonary oedema")]
+    return tuple(
+        Finding(
+            tracking=code.meaning,
+            concept=code,
+            outcome=FindingOutcome.ABSENT,
+            sop_instance_uid=sop_instance_uid,
+            probability=0.03,
+        )
+        for code in kinds
+    )
+
+
 def evidence(path: Path, outcome: str, *, model: ModelIdentity = MODEL, sha256: str = "12" * 32) -> Evidence:
-    """outcome: one of OUTCOMES."""
+    """outcome: one of EVERY."""
     meta = dcmread(path, stop_before_pixels=True, force=True)
     ref = InstanceRef(
         sop_class_uid=str(meta.file_meta.MediaStorageSOPClassUID),
@@ -130,8 +203,13 @@ def evidence(path: Path, outcome: str, *, model: ModelIdentity = MODEL, sha256: 
         answer = replace(answer, outcome=Outcome.FAILED, reason=reason, rows=0, columns=0, view=None, region=None)
     else:
         uid = ref.sop_instance_uid
-        finding = vhs(uid, columns=columns, rows=rows) if outcome == "measured" else not_assessable(uid)
-        spoken = ModelAnswer(model=model, outcome=Outcome.ANALYSED, findings=(finding,))
+        answers = {
+            "measured": (vhs(uid, columns=columns, rows=rows),),
+            "not assessable": (not_assessable(uid),),
+            "findings": (vhs(uid, columns=columns, rows=rows), *findings(uid, columns=columns, rows=rows)),
+            "nothing seen": nothing_seen(uid),
+        }
+        spoken = ModelAnswer(model=model, outcome=Outcome.ANALYSED, findings=answers[outcome])
         answer = replace(answer, models=(spoken,))
     return Evidence(answer=answer, sha256=sha256, path=path)
 

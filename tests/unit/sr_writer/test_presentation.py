@@ -97,7 +97,7 @@ def test_an_outline_keeps_its_points_and_says_how_sure(tmp_path: Path) -> None:
         ("POINT", [1.0, 2.0]),
         ("POINT", [3.0, 4.0]),
     ]
-    assert any("93%" in text.UnformattedTextValue for text in layer(ds, WORDS).TextObjectSequence)
+    assert any("93 %" in text.UnformattedTextValue for text in layer(ds, WORDS).TextObjectSequence)
 
 
 def test_no_text_box_leaves_the_image(tmp_path: Path) -> None:

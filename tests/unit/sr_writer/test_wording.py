@@ -101,7 +101,7 @@ def test_a_measured_report_never_says_normal(tmp_path: Path, language: Language)
 def test_an_absence_is_said_only_of_what_was_looked_for() -> None:
     absent = replace(not_assessable("2.25.1"), outcome=FindingOutcome.ABSENT, reason=None, probability=0.04)
     assert wording.verdict(Outcome.ANALYSED, [absent], EN) == "VHS not seen"
-    assert wording.answered(absent, EN) == "Vertebral heart score: not seen (4%)"
+    assert wording.answered(absent, EN) == "Vertebral heart score: not seen (4 %)"
     assert not wording.is_silent(Outcome.ANALYSED, [absent])
 
 
