@@ -4,7 +4,7 @@
 #   make run           the node, with the settings in houndsfield.toml (written, with comments, when missing)
 #   make test          all tests; make test TESTS=tests/unit PYTEST_ARGS="-k padded" runs some of them
 #   make check         format, lint, types, imports, and the gates' own tests
-#   make bench         how long an answer takes, and how fast the listener takes images
+#   make bench         how long an answer takes, how fast the listener takes images, and what the documents cost
 #   make picture       README's picture, docs/overlay.jpg
 #   make constraints   resolve the pinned versions anew
 
@@ -37,6 +37,7 @@ bench:
 	@scripts/debian-packages orthanc dcmtk iproute2 util-linux
 	@PYTHONPATH=tests scripts/isolated .venv/bin/python benchmarks/receive_pdu.py
 	@PYTHONPATH=tests scripts/isolated .venv/bin/python benchmarks/answer.py
+	@PYTHONPATH=tests .venv/bin/python benchmarks/documents.py
 
 picture:
 	@scripts/environment
