@@ -5,7 +5,7 @@
 #   make test          all tests; make test TESTS=tests/unit PYTEST_ARGS="-k padded" runs some of them
 #   make check         format, lint, types, imports, and the gates' own tests
 #   make bench         how long an answer takes, how fast the listener takes images, and what the documents cost
-#   make picture       README's picture, docs/overlay.jpg
+#   make picture       the documentation's pictures, docs/*.jpg
 #   make constraints   resolve the pinned versions anew
 
 SETTINGS ?= houndsfield.toml
@@ -41,8 +41,7 @@ bench:
 
 picture:
 	@scripts/environment
-	@mkdir -p docs
-	@.venv/bin/python scripts/picture.py docs/overlay.jpg
+	@.venv/bin/python scripts/picture.py docs
 
 constraints:
 	@scripts/refresh-constraints

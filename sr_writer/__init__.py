@@ -9,6 +9,7 @@ from sr_writer.owner_page import owner_page_series_uid, write_owner_page
 from sr_writer.presentation import write_presentation_state
 from sr_writer.selection import Rejection, write_rejection, write_result_set
 from sr_writer.signed import sign_report
+from sr_writer.summary import draw_summary, summary_series_uid, write_summary
 from sr_writer.text_report import write_text_report
 from sr_writer.write import overlay_series_uid, report_series_uid, write_overlay, write_report
 
@@ -16,16 +17,19 @@ __all__ = [
     "Header",
     "Rejection",
     "draw_overlay",
+    "draw_summary",
     "overlay_series_uid",
     "owner_page_series_uid",
     "read_header",
     "report_series_uid",
     "sign_report",
+    "summary_series_uid",
     "write_overlay",
     "write_owner_page",
     "write_presentation_state",
     "write_rejection",
     "write_report",
     "write_result_set",
+    "write_summary",
     "write_text_report",
 ]

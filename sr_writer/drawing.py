@@ -75,7 +75,7 @@ def draw_radiograph(
     # Hamming is as sharp as the others where pixels are averaged, in under half of their time
     resampling = Image.Resampling.HAMMING if size[0] < columns else Image.Resampling.LANCZOS
     ground.paste(Image.fromarray(_levels(pixels)).resize(size, resampling).convert("RGB"), corner)
-    unit = max(0.4, max(size) / LONGEST_SIDE)
+    unit = max(0.6, max(size) / LONGEST_SIDE)
     scale = Scale(columns=size[0] / columns, rows=size[1] / rows, unit=unit, offset=corner)
     return marks.draw(ground, items, scale, language=language, text_px=text_px)
 

@@ -36,7 +36,7 @@ from sr_writer.typeset import (
 
 LAST_THORACIC = 13  # vertebrae of dogs and cats; lumbar ones follow
 FIRST_COUNTED = 4
-NAMED_FROM = 0.6  # smaller pictures do without the vertebrae's names
+NAMED_FROM = 0.7  # smaller pictures do without the vertebrae's names
 
 COLOURS = (ORANGE, SKY, GREEN, PURPLE, YELLOW, VERMILLION)
 CAPITAL = 0.74  # height of a capital letter in ems of the bundled font
@@ -194,7 +194,10 @@ class _Text:
     def of(cls, item: Numbered, language: Language, size_px: int, room: int) -> _Text:
         face = font(BOLD, size_px)
         badge = 1.5 * size_px if item.number is not None else 0.0
-        lines = wrap(wording.brief(item.finding, language), face, max(4 * size_px, room * LABEL_SHARE - badge - size_px))
+        said = wording.brief(item.finding, language)
+        spare = room - badge - size_px
+        widest = max(face.getlength(word) for word in said.split(" "))
+        lines = wrap(said, face, min(spare, max(room * LABEL_SHARE - badge - size_px, widest + 1)))
         width = math.ceil(max(face.getlength(line) for line in lines) + 0.7 * size_px + badge)
         height = math.ceil(len(lines) * 1.2 * size_px + 0.3 * size_px)
         return cls(lines=tuple(lines), size_px=size_px, width=min(width, room), height=height)

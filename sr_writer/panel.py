@@ -32,7 +32,7 @@ from sr_writer.typeset import (
 )
 
 LARGEST_TEXT = 1.25  # of the sizes given here, where the panel has room
-COMFORTABLE_TEXT = 0.9  # below it the picture rather becomes longer than its text smaller
+COMFORTABLE_TEXT = 1.0  # below it the picture rather becomes longer than its text smaller
 LONGEST = 3200  # pixels that a panel may ask for; beyond them its text becomes smaller after all
 VERDICT_SHARE = 0.68  # of the banner's width
 INDENT = 72  # room for a mark beside a result
