@@ -11,10 +11,13 @@ import typer
 from cli.common import DEFAULT_FILE, ConfigOption, JsonOption, console, errors, print_json
 from config.settings import Settings, load
 from domain import terms
-from domain.types import Code, Finding, Language, Measurement, Outcome, Report, Species, Style
+from domain.errors import NotFound
+from domain.identity import Identity
+from domain.types import Code, Finding, Language, Measurement, Report, Species
 from inference.engine import Engine
 from inference.package import find_packages
 from node.offline import AnalysedStudy, Analysis, analyse_files
+from node.writing import Writing
 
 
 def analyse(
@@ -32,15 +35,26 @@ def analyse(
         analysis = analyse_files(
             paths,
             engine,
-            style=Style(language=language or settings.node.language),
-            directory=out,
+            writing=_writing(settings, language, out),
             assumed_species=species,
             started=lambda path: doing.update(f"Reading {path.name}"),
         )
+    if not analysis.studies and not analysis.rejected:
+        raise NotFound("there is no file in " + ", ".join(map(str, paths)))
     if json:
         print_json(_as_json(analysis))
     else:
         _print(analysis)
+
+
+def _writing(settings: Settings, language: Language | None, out: Path | None) -> Writing | None:
+    """As a node without destinations writes."""
+    if out is None:
+        return None
+    out.mkdir(parents=True, exist_ok=True)
+    node = settings.node.model_copy(update={"language": language or settings.node.language})
+    alone = settings.model_copy(update={"node": node, "destination": ()})
+    return Writing(settings=alone, identity=Identity(), results=out)
 
 
 def _as_json(analysis: Analysis) -> dict[str, Any]:
@@ -131,21 +145,24 @@ def _reason(of: Any) -> str | None:
 
 def _print(analysis: Analysis) -> None:
     for study in analysis.studies:
-        names = {item.answer.ref.sop_instance_uid: item.path.name for item in study.images}
-        console.print(f"Study {study.study_instance_uid}: {study.outcome.value}", markup=False)
+        console.print(f"Study {study.study_instance_uid}")
         for item in study.images:
-            if item.answer.outcome is not Outcome.ANALYSED:
-                console.print(f"  {item.path.name}: {item.answer.outcome.value}: {_reason(item.answer)}", markup=False)
+            findings = [finding for model in item.answer.models for finding in model.findings]
+            for finding in findings:
+                console.print(f"  {item.path.name}: {_words(finding)}")
+            if not findings:
+                console.print(f"  {item.path.name}: {item.answer.outcome.value}: {_reason(item.answer)}")
         for report in study.reports:
-            for finding in report.findings:
-                console.print(f"  {names[finding.sop_instance_uid]}: {_words(finding)}", markup=False)
             if report.model:
                 model = f"{report.model.name} {report.model.version} ({report.model.clinical_status})"
-                console.print(f"  {model}: {terms.phrase('not_a_diagnosis', Language.ENGLISH)}", markup=False)
+                console.print(f"  {model}: {terms.phrase('not_a_diagnosis', Language.ENGLISH)}")
         for document in study.documents:
-            console.print(f"  {document.kind.value} {document.path}", markup=False)
+            console.print(f"  {document.kind.value} {document.path}")
     for refused in analysis.rejected:
-        console.print(f"rejected {refused.path}: {terms.reason(refused.reason, Language.ENGLISH)}", markup=False)
+        console.print(f"rejected {refused.path}: {terms.reason(refused.reason, Language.ENGLISH)}")
+    images = [item for study in analysis.studies for item in study.images]
+    measured = sum(any(finding.measurements for m in item.answer.models for finding in m.findings) for item in images)
+    console.print(f"{len(images)} images, {measured} measured; {len(analysis.rejected)} files not read.")
 
 
 def _words(finding: Finding) -> str:

@@ -271,6 +271,6 @@ def _print(report: dict[str, Any], language: Language) -> None:
     for held in report["pacs_holds"]:
         console.print(f"PACS holds  {held['kind']:3} {held['sop_instance_uid']} (found by C-FIND)")
     for path in report["overlays"]:
-        console.print(f"Overlay     {path}", markup=False)
+        console.print(f"Overlay     {path}")
     console.print(f"Time        {report['seconds_from_last_acknowledgement']:.2f} s from the last image's acknowledgement")
     console.print(terms.phrase("not_a_diagnosis", language))

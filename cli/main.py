@@ -6,8 +6,9 @@ import sys
 
 import typer
 
-from cli import analyse, demo, models, network, parts, phantom, settings, status, tasks
+from cli import analyse, demo, models, network, parts, phantom, send_test, settings, status, tasks
 from domain.errors import HoundsfieldError
+from node.logs import quiet_libraries
 
 app = typer.Typer(
     name="houndsfield",
@@ -25,6 +26,7 @@ app.command("worker")(parts.worker)
 app.command("analyse")(analyse.analyse)
 app.command("send")(network.send)
 app.command("echo")(network.echo)
+app.command("send-test")(send_test.send_test)
 app.command("status")(status.status)
 app.add_typer(settings.app, name="config")
 app.add_typer(tasks.app, name="tasks")
@@ -34,10 +36,13 @@ app.add_typer(phantom.app, name="phantom")
 
 def run() -> None:
     """Entry point: turns the product's own errors, and a command line that cannot be understood, into one sentence."""
+    quiet_libraries()
     try:
         sys.exit(app(standalone_mode=False))
     except typer.TyperException as error:
-        print(f"houndsfield: {error.format_message()} (see --help)", file=sys.stderr)
+        message = error.format_message()
+        usage = message.startswith("Usage:")  # a group without a command shows its help
+        print(message if usage else f"houndsfield: {message} (see --help)", file=sys.stderr)
         sys.exit(2)
     except HoundsfieldError as error:
         print(f"houndsfield: {error}", file=sys.stderr)

@@ -53,6 +53,6 @@ def check(
         print_json([{"check": item.name, "ok": item.fault is None, "fault": item.fault} for item in checks])
     else:
         for item in checks:
-            console.print(f"ok    {item.name}" if item.fault is None else f"FAULT {item.name}: {item.fault}", markup=False)
+            console.print(f"ok    {item.name}" if item.fault is None else f"FAULT {item.name}: {item.fault}")
     if any(item.fault for item in checks):
         raise typer.Exit(1)

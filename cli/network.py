@@ -32,7 +32,7 @@ def peer_from(address: str, *, calling_ae: str) -> Peer:
 def send(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files and folders.", exists=True)],
     to: Annotated[str, typer.Option("--to", metavar="AE@HOST:PORT", help="Who is called.")],
-    calling_ae: Annotated[str, typer.Option("--from", metavar="AE", help="AE title to call with.")] = "HOUNDSFIELD",
+    calling_ae: Annotated[str, typer.Option("--from", metavar="AE", help="AE title to call with.")] = "HOUNDSFIELD_SEND",
     timeout_seconds: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds without an answer.")] = 30.0,
     json: JsonOption = False,
 ) -> None:
@@ -56,6 +56,7 @@ def send(
                         "state": result.state.value,
                         "status": result.status,
                         "reason": result.reason,
+                        "comment": result.comment,
                     }
                     for result in sent.results
                 ],
@@ -64,11 +65,12 @@ def send(
         )
     else:
         for item in sent.skipped:
-            console.print(f"skipped {item.path}: {item.reason}", markup=False)
+            console.print(f"skipped {item.path}: {item.reason}")
         for result in sent.results:
             if result.reason:
-                console.print(f"{result.state.value} {result.path.name}: {result.reason}", markup=False)
-        console.print(f"{len(stored)} of {len(sent.results)} objects stored by {to}.", markup=False)
+                said = f" ({result.comment})" if result.comment else ""
+                console.print(f"{result.state.value} {result.path.name}: {result.reason}{said}")
+        console.print(f"{len(stored)} of {len(sent.results)} objects stored by {to}.")
     if not sent.results or len(stored) < len(sent.results):
         raise typer.Exit(1)
 
@@ -130,10 +132,10 @@ def _print(report: list[dict[str, object]]) -> None:
         console.print("No [[destination]] is configured.")
     for entry in report:
         said = "answers" if entry["answers"] else f"DOES NOT ANSWER: {entry['error']}"
-        console.print(f"{entry['name']}: {said}", markup=False)
+        console.print(f"{entry['name']}: {said}")
         warnings = entry["warnings"]
         for warning in warnings if isinstance(warnings, list) else []:
-            console.print(f"warning: {warning}", markup=False)
+            console.print(f"warning: {warning}")
         services = entry["accepts"]
         if isinstance(services, list) and services:
             print_table(

@@ -11,7 +11,7 @@ def serve(config: ConfigOption = DEFAULT_FILE) -> None:
     """The node: listener and workers as processes. SIGTERM drains it."""
     settings = settings_from(config)
     configure()
-    parts.Supervisor(settings_file=config, workers=settings.node.workers).run()
+    parts.Supervisor(settings=settings, settings_file=config).run()
 
 
 def scp(config: ConfigOption = DEFAULT_FILE) -> None:

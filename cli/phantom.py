@@ -28,4 +28,4 @@ def make(
         range(seed, seed + count), description="Phantoms", console=errors, transient=True, disable=not errors.is_terminal
     ):
         written += len(make_study(number, directory=out / f"study-{number:06d}", rows=rows, columns=columns))
-    console.print(f"{written} images of {count} studies in {out}", markup=False)
+    console.print(f"{written} images of {count} studies in {out}")

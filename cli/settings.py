@@ -45,11 +45,11 @@ def check(config: ConfigOption = DEFAULT_FILE, json: JsonOption = False) -> None
         print_json({"ok": not faults, "faults": faults, "hints": hints})
     else:
         for fault in faults:
-            console.print(f"fault: {fault}", markup=False)
+            console.print(f"fault: {fault}")
         for hint in hints:
-            console.print(f"note: {hint}", markup=False)
+            console.print(f"note: {hint}")
         if not faults:
-            console.print(f"{config} is in order.", markup=False)
+            console.print(f"{config} is in order.")
     if faults:
         raise typer.Exit(1)
 

@@ -56,7 +56,9 @@ def _collect(settings: Settings) -> dict[str, Any]:
                 "name": row.name,
                 "up": row.down_since is None,
                 "down_since": moment(row.down_since),
+                "tried": row.last_ok_at is not None or row.down_since is not None,
                 "last_error": row.last_error,
+                "last_refusal": row.last_refusal,
                 "last_ok_at": moment(row.last_ok_at),
                 "waiting": row.states.get("PENDING", 0),
                 "stored_unverified": row.states.get("STORED", 0),
@@ -109,7 +111,7 @@ def _models(settings: Settings) -> dict[str, Any]:
 def _print(report: dict[str, Any]) -> None:
     listener = "answers" if report["listener"]["answers"] else f"DOES NOT ANSWER: {report['listener']['error']}"
     alive = report["workers"]["alive"]
-    console.print(f"Listener    {listener}", markup=False)
+    console.print(f"Listener    {listener}")
     console.print(f"Workers     {alive} alive" if alive else "Workers     NONE ALIVE: nothing will be analysed or delivered")
     console.print(f"Studies     {report['studies_in_work']} in work")
     for kind, counts in report["tasks"].items():
@@ -118,26 +120,30 @@ def _print(report: dict[str, Any]) -> None:
     for model in report["models"]:
         console.print(f"Model       {model['name']} {model['version']} ({model['clinical_status']})")
     if report["models_error"]:
-        console.print(f"Model       FAULT: {report['models_error']}", markup=False)
+        console.print(f"Model       FAULT: {report['models_error']}")
     elif not report["models"]:
         console.print("Model       none installed: every study will be DECLINED")
     print_table(
-        ("destination", "state", "waiting", "unverified", "refused", "dead", "last error"),
+        ("destination", "state", "waiting", "stored, not found again", "refused or given up"),
         [
-            (
-                row["name"],
-                "up" if row["up"] else f"DOWN since {row['down_since']}",
-                row["waiting"],
-                row["stored_unverified"],
-                row["refused"],
-                row["dead"],
-                row["last_error"],
-            )
+            (row["name"], _state(row), row["waiting"], row["stored_unverified"], row["refused"] + row["dead"])
             for row in report["destinations"]
         ],
         none="No destination is configured.",
     )
+    for row in report["destinations"]:
+        if row["last_error"]:
+            console.print(f"{row['name']}: {row['last_error']}")
+        if row["refused"] + row["dead"]:
+            console.print(f"{row['name']}: {row['last_refusal']}")
+            console.print("  These documents are not sent again by themselves: see `tasks list`, then `tasks retry`.")
     if report["unknown_senders"]:
         console.print("Unknown senders:")
         for row in report["unknown_senders"]:
-            console.print(f"  {row['reason']} ({row['times']} times, last {row['last_at']})", markup=False)
+            console.print(f"  {row['reason']} ({row['times']} times, last {row['last_at']})")
+
+
+def _state(row: dict[str, Any]) -> str:
+    if row["down_since"]:
+        return f"DOWN since {row['down_since']}"
+    return "up" if row["tried"] else "not tried yet"

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.common import DEFAULT_FILE, ConfigOption, JsonOption, console, moment, print_json, print_table, settings_from
+from domain.errors import NotFound
 from ledger import documents, tasks
 from ledger.store import Ledger
 
@@ -23,21 +24,41 @@ def list_tasks(config: ConfigOption = DEFAULT_FILE, json: JsonOption = False) ->
         print_json([dataclasses.asdict(row) for row in rows])
         return
     print_table(
-        ("task", "kind", "state", "of", "tries", "due", "error"),
-        [(row.id, row.kind, row.state, row.key, row.attempts, moment(row.run_at), row.error) for row in rows],
+        ("task", "kind", "state", "to", "of", "tries", "due", "error"),
+        [
+            (
+                row.id,
+                row.kind,
+                row.state,
+                row.destination,
+                row.key.split(">")[0],
+                row.attempts,
+                moment(row.run_at),
+                row.error,
+            )
+            for row in rows
+        ],
         none="Nothing is owed.",
     )
 
 
 @app.command("retry")
 def retry(
-    task_ids: Annotated[list[int], typer.Argument(metavar="ID…", help="Numbers of dead tasks.")],
+    task_ids: Annotated[list[int] | None, typer.Argument(metavar="[ID…]", help="Numbers of dead tasks.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All dead tasks.")] = False,
+    to: Annotated[str | None, typer.Option("--to", metavar="DESTINATION", help="The dead tasks of a destination.")] = None,
     config: ConfigOption = DEFAULT_FILE,
 ) -> None:
-    """Run dead tasks again, from their first attempt. All of them, or none."""
+    """Run dead tasks again, from their first attempt. All that are named, or none."""
     with Ledger(settings_from(config).node.data_dir).transaction() as tx:
-        for task_id in task_ids:
+        dead = [
+            row for row in tasks.owed(tx) if row.state == "dead" and (every or (to is not None and row.destination == to))
+        ]
+        wanted = sorted({*(task_ids or []), *(row.id for row in dead)})
+        if not wanted:
+            raise NotFound("no dead task is meant: name numbers of `houndsfield tasks list`, --to a destination, or --all")
+        for task_id in wanted:
             row = tasks.retry(tx, task_id)
             if row.kind == "deliver":
                 documents.reopened(tx, row.key)
-    console.print(f"{len(task_ids)} task(s) will run again.")
+    console.print(f"{len(wanted)} task(s) will run again.")

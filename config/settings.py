@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from config.profiles import PROFILES, Profile
 from domain.errors import SettingsInvalid
-from domain.types import DocumentKind, Language, Peer, Region, Species, View
+from domain.types import DocumentKind, Language, Peer, Region, Species, SrGeometry, Style, View
 
 
 def _ae_title(value: str) -> str:
@@ -93,13 +94,33 @@ class Destination(_Section):
     ae_title: AeTitle
     host: Annotated[str, Field(min_length=1)]
     port: Port = 104
-    documents: Annotated[tuple[DocumentKind, ...], Field(min_length=1)] = (DocumentKind.SR, DocumentKind.SC)
-    sr_geometry: Literal["measured"] = "measured"
+    profile: Profile = Profile.GENERIC
+    documents: Annotated[tuple[DocumentKind, ...], Field(min_length=1)] | None = None
+    sr_geometry: SrGeometry | None = None
+    language: Language | None = None
+    overlays: Literal["image", "study"] = "image"
+    overlay_longest_side: Annotated[int, Field(ge=0, le=6000)] = 1600
+    overlay_encoding: Literal["jpeg", "uncompressed"] = "jpeg"
     verify: Literal["find", "none"] = "find"
     verify_seconds: Seconds = 60.0
     timeout_seconds: Seconds = 30.0
     connections: Annotated[int, Field(ge=1, le=16)] = 2
     give_up_days: Seconds = 7.0
+
+    @property
+    def wanted(self) -> tuple[DocumentKind, ...]:
+        return self.documents or PROFILES[self.profile].documents
+
+    def style(self, node_language: Language) -> Style:
+        """How documents for this destination are written: what is said here, else what its profile says."""
+        profile = PROFILES[self.profile]
+        return Style(
+            language=self.language or node_language,
+            sr_geometry=self.sr_geometry or profile.sr_geometry,
+            comprehensive_3d=profile.comprehensive_3d,
+            overlay_longest_side=self.overlay_longest_side,
+            overlay_jpeg=self.overlay_encoding == "jpeg",
+        )
 
     def peer(self, calling_ae: str) -> Peer:
         return Peer(ae_title=self.ae_title, host=self.host, port=self.port, calling_ae=calling_ae)
@@ -131,7 +152,7 @@ class Settings(_Section):
 def load(path: Path) -> Settings:
     """Read a settings file; relative paths in it are relative to the file. SettingsInvalid names every fault by key."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark in front
     except OSError as error:
         raise SettingsInvalid([f"{path}: cannot be read ({error.strerror})"]) from error
     except UnicodeDecodeError:
@@ -161,5 +182,7 @@ def _fault(location: tuple[int | str, ...], message: str, given: object) -> str:
         key += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if key else str(part)
     if message == "Extra inputs are not permitted":
         return f"{key}: there is no such key"
+    if message == "Input should be a valid tuple" and location[-1] in ("modality", "destination"):
+        return f"{key}: write it with two brackets, [[{key}]]"
     said = message.removeprefix("Value error, ")
     return f"{key or 'settings'}: {said}" + (f" (it is {given!r})" if isinstance(given, str | int | float) else "")

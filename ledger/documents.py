@@ -135,6 +135,21 @@ def newest(tx: Transaction, series_instance_uid: str) -> Document | None:
     return None if row is None else _document(row)
 
 
+def of_images(tx: Transaction, study_instance_uid: str, destinations: Sequence[str]) -> list[Document]:
+    """A study's overlays and presentation states that these destinations were owed."""
+    rows = tx.connection.execute(
+        sa.select(document)
+        .join(delivery, delivery.c.sop_instance_uid == document.c.sop_instance_uid)
+        .where(
+            document.c.study_instance_uid == study_instance_uid,
+            document.c.kind.in_((DocumentKind.SC.value, DocumentKind.GSPS.value)),
+            delivery.c.destination.in_(destinations),
+        )
+        .distinct()
+    )
+    return [_document(row) for row in rows]
+
+
 def of_study(tx: Transaction, study_instance_uid: str) -> list[Document]:
     rows = tx.connection.execute(
         sa.select(document)

@@ -24,6 +24,7 @@ class DestinationRow:
     last_error: str | None
     last_ok_at: float | None
     states: dict[str, int]  # deliveries by state, VERIFIED left out
+    last_refusal: str | None  # why the last document was refused or given up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +84,20 @@ def destinations(tx: Transaction, names: list[str]) -> list[DestinationRow]:
                 last_error=row.last_error if row else None,
                 last_ok_at=row.last_ok_at if row else None,
                 states=backlog.get(name, {}),
+                last_refusal=_last_refusal(tx, name),
             )
         )
     return found
+
+
+def _last_refusal(tx: Transaction, name: str) -> str | None:
+    said: str | None = tx.connection.scalar(
+        sa.select(delivery.c.last_status)
+        .where(delivery.c.destination == name, delivery.c.state.in_(("REFUSED", "DEAD")))
+        .order_by(delivery.c.owed_at.desc())
+        .limit(1)
+    )
+    return said
 
 
 def refused(tx: Transaction, *, calling_ae: str, called_ae: str, peer_host: str, reason: str) -> None:

@@ -13,8 +13,12 @@ import structlog
 def configure() -> None:
     """Key=value lines for a person or a collector; colours only on a terminal."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # the rooms say the same in words, and name no header
-    renderer: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.LogfmtRenderer()
+    quiet_libraries()
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer()
+        if sys.stderr.isatty()
+        else structlog.processors.LogfmtRenderer(key_order=["at", "level", "event"])
+    )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -26,6 +30,13 @@ def configure() -> None:
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Unbreakable())),
         cache_logger_on_first_use=True,
     )
+
+
+def quiet_libraries() -> None:
+    """What they say of a file may quote it; the rooms say the same in words, and name no header."""
+    logging.captureWarnings(True)
+    for name in ("pydicom", "pynetdicom", "py.warnings"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 class _Unbreakable:

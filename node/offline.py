@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from domain.identity import Identity
-from domain.types import Document, Evidence, Outcome, Reason, Report, Species, Style
+from domain.types import Document, Evidence, Outcome, Reason, Report, Species
 from inference.engine import Engine
 from node.conclude import conclude, is_image, study_outcome
-from sr_writer import Header, read_header, write_overlay, write_report
+from node.writing import Before, Owed, Writing
+from sr_writer import Header, read_header
 
 NO_DATE = datetime(2000, 1, 1)
 
@@ -59,12 +60,11 @@ def analyse_files(
     paths: Iterable[Path],
     engine: Engine,
     *,
-    style: Style,
-    directory: Path | None,
+    writing: Writing | None,
     assumed_species: Species,
     started: Callable[[Path], None] = lambda _path: None,
 ) -> Analysis:
-    """Every path gets an answer: an image's, or why there is none. Documents are written when there is a `directory`."""
+    """Every path gets an answer: an image's, or why there is none. Documents are written when there is a `writing`."""
     studies: dict[str, list[AnalysedImage]] = {}
     rejected = []
     for path in _files(paths):
@@ -75,7 +75,7 @@ def analyse_files(
         else:
             studies.setdefault(image.study_instance_uid, []).append(image)
     return Analysis(
-        studies=tuple(_conclude(uid, images, style, directory) for uid, images in studies.items()),
+        studies=tuple(_conclude(uid, images, writing) for uid, images in studies.items()),
         rejected=tuple(rejected),
     )
 
@@ -105,34 +105,29 @@ def _analyse(path: Path, engine: Engine, assumed_species: Species) -> AnalysedIm
     )
 
 
-def _conclude(study_instance_uid: str, images: list[AnalysedImage], style: Style, directory: Path | None) -> AnalysedStudy:
+def _conclude(study_instance_uid: str, images: list[AnalysedImage], writing: Writing | None) -> AnalysedStudy:
     images = sorted(images, key=lambda image: image.evidence.answer.ref.sop_instance_uid)
     analysed_at = max(map(_taken_at, images))
     evidence = tuple(image.evidence for image in images)
     reports = conclude(study_instance_uid, evidence, revision=1, analysed_at=analysed_at)
-    written: list[Document] = []
-    if directory is not None:
-        directory.mkdir(parents=True, exist_ok=True)
-        written += [write_report(each, identity=Identity(), style=style, directory=directory) for each in reports]
-        written += [
-            write_overlay(
+    written: list[Owed] = []
+    if writing is not None:
+        for number, image in enumerate(images, start=1):
+            written += writing.of_image(
                 image.evidence,
-                pixels=image.pixels,
+                image.pixels,
                 study_instance_uid=study_instance_uid,
-                identity=Identity(),
-                style=style,
-                directory=directory,
                 number=number,
                 made_at=analysed_at,
             )
-            for number, image in enumerate(images, start=1)
-        ]
+        of_images = [each.document for each in written]
+        written += writing.of_study(reports, Before(newest=lambda _series: None, of_images=lambda _names: of_images))
     return AnalysedStudy(
         study_instance_uid=study_instance_uid,
         outcome=study_outcome(reports),
         reason=reports[0].reason,
         reports=tuple(reports),
-        documents=tuple(written),
+        documents=tuple(each.document for each in written),
         images=evidence,
     )
 

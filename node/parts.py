@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +24,7 @@ from ledger import peers
 from ledger.store import Ledger
 from node.pipeline import Pipeline
 from node.worker import Worker
+from node.writing import Writing
 from scp.listener import Listener, RefusedCaller
 from spool import Spool
 
@@ -44,8 +47,7 @@ def open_pipeline(settings: Settings) -> Pipeline:
         settings=settings,
         ledger=ledger,
         spool=Spool(data_dir / "spool"),
-        identity=Identity(namespace=ledger.namespace),
-        results=results,
+        writing=Writing(settings=settings, identity=Identity(namespace=ledger.namespace), results=results),
     )
 
 
@@ -68,11 +70,8 @@ def run_listener(settings: Settings) -> None:
             )
 
     listener = Listener(node=settings.node, modalities=settings.modality, receive=pipeline.receive, refused=refused)
-    try:
-        listener.start()
-    except OSError as error:
-        where = f"node.host, node.port: cannot listen on {settings.node.host}:{settings.node.port}"
-        raise SettingsInvalid([f"{where} ({error.strerror})"]) from error
+    _require_port(settings)
+    listener.start()
     stop.wait()
     listener.stop()
     pipeline.ledger.close()
@@ -94,6 +93,19 @@ def run_worker(settings: Settings) -> None:
     pipeline.ledger.close()
 
 
+def _require_port(settings: Settings) -> None:
+    """Another process on the port would make the listener start in vain, again and again."""
+    host, port = settings.node.host, settings.node.port
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OSError as error:
+        hint = "is another houndsfield running?" if error.errno == errno.EADDRINUSE else "is it this machine's address?"
+        raise SettingsInvalid(
+            [f"node.host, node.port: cannot listen on {host}:{port} ({error.strerror}); {hint}"]
+        ) from error
+
+
 @dataclass
 class _Part:
     command: str
@@ -107,18 +119,22 @@ class _Part:
 class Supervisor:
     """`serve`: the listener and the workers as processes; one that dies is started again, slower each time."""
 
+    settings: Settings
     settings_file: Path
-    workers: int
     _parts: list[_Part] = field(default_factory=list)
 
     def run(self) -> None:
+        """SettingsInvalid or StorageUnavailable when it cannot work as it is set up: then nothing is started."""
+        _require_port(self.settings)
+        open_pipeline(self.settings).ledger.close()
         stop = _stop_on_signals()
-        self._parts = [_Part(command=command) for command in ("scp", *["worker"] * self.workers)]
+        self._parts = [_Part(command=command) for command in ("scp", *["worker"] * self.settings.node.workers)]
         while not stop.is_set():
             for part in self._parts:
                 self._watch(part)
             stop.wait(0.2)
         self._drain()
+        log.info("stopped")
 
     def _watch(self, part: _Part) -> None:
         now = time.monotonic()
@@ -161,8 +177,20 @@ class Supervisor:
 
 
 def _stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set. Call from the main thread."""
+    """An event that SIGTERM and SIGINT set. Call from the main thread.
+
+    A handler may interrupt the very call that holds the event's lock, and so may the next signal (`timeout` and systemd send
+    several): it only writes into a pipe, and a thread sets the event.
+    """
     stop = threading.Event()
+    heard, told = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+        signal.signal(number, lambda _number, _frame: os.write(told, b"\0"))
+
+    def listen() -> None:
+        os.read(heard, 1)
+        log.info("stopping")
+        stop.set()
+
+    threading.Thread(target=listen, name="signals", daemon=True).start()
     return stop

@@ -12,14 +12,12 @@ makes the same objects.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
+import structlog
 
 from config.settings import Settings
-from domain.identity import Identity, digest
+from domain.identity import digest
 from domain.types import (
     DeliveryState,
     Document,
@@ -30,9 +28,7 @@ from domain.types import (
     Outcome,
     Reason,
     Received,
-    Report,
     Species,
-    Style,
 )
 from inference.engine import Engine
 from ledger import documents, images, tasks
@@ -40,8 +36,10 @@ from ledger.images import ImageRow
 from ledger.store import Ledger, Transaction
 from ledger.tasks import Task
 from node.conclude import conclude, evidence_of, is_image, local_time, study_outcome
+from node.writing import Before, Owed, Writing
 from spool import Spool
-from sr_writer import report_series_uid, write_overlay, write_report
+
+log = structlog.get_logger()
 
 PENDING_IMAGES_SECONDS = 0.1  # the study is quiet, but an image of it is still being read
 
@@ -51,8 +49,7 @@ class Pipeline:
     settings: Settings
     ledger: Ledger
     spool: Spool
-    identity: Identity
-    results: Path  # folder of the written documents
+    writing: Writing
 
     def receive(self, received: Received) -> None:
         """Returns when the image is durable; the listener acknowledges after that. StorageUnavailable otherwise."""
@@ -81,16 +78,26 @@ class Pipeline:
                 path=spooled.path,
                 sha256=spooled.sha256,
             )
-            self._owe(tx, [original])
+            _owe(tx, self.writing.original(original))
+        log.info("image received", modality=received.modality, study=received.study_instance_uid, image=image_id)
 
     def answer_image(self, task: Task, engine: Engine) -> str:
         with self.ledger.transaction() as tx:
             image = images.get(tx, int(task.key))
         seen = engine.look(image.path, assumed_species=self._assumed_species(image))
-        overlays = self._overlays(task, image, seen.answer, None if seen.radiograph is None else seen.radiograph.pixels)
+        evidence = Evidence(answer=seen.answer, sha256=image.sha256, path=image.path)
+        written: list[Owed] = []
+        if is_image(evidence):
+            written = self.writing.of_image(
+                evidence,
+                None if seen.radiograph is None else seen.radiograph.pixels,
+                study_instance_uid=image.study_instance_uid,
+                number=image.number,
+                made_at=local_time(task.started_at),
+            )
         with self.ledger.transaction() as tx:
             tasks.finish(tx, task)
-            self._answered(tx, image, seen.answer, overlays)
+            self._answered(tx, image, seen.answer, written)
         return seen.answer.outcome.value
 
     def report_study(self, task: Task) -> str:
@@ -107,22 +114,10 @@ class Pipeline:
                 return "nothing new"
         revision = study.revision + 1
         reports = conclude(task.key, evidence, revision=revision, analysed_at=local_time(task.started_at))
-        written = []
-        for report in reports:
-            with self.ledger.transaction() as tx:
-                previous = self._predecessor(tx, report)
-            written.append(
-                write_report(
-                    report,
-                    identity=self.identity,
-                    style=Style(language=self.settings.node.language),
-                    directory=self.results,
-                    previous=previous,
-                )
-            )
+        written = self.writing.of_study(reports, self._before(task.key))
         with self.ledger.transaction() as tx:
             tasks.finish(tx, task)
-            self._owe(tx, written)
+            _owe(tx, written)
             images.reported(tx, task.key, outcome=study_outcome(reports), revision=revision, evidence=made_of)
         return f"{study_outcome(reports).value}, revision {revision}"
 
@@ -140,43 +135,23 @@ class Pipeline:
             elif task.kind == "deliver":
                 documents.delivered(tx, documents.get_delivery(tx, task.key), DeliveryState.DEAD, status=error)
 
-    def _answered(self, tx: Transaction, image: ImageRow, answer: ImageAnswer, overlays: Sequence[Document]) -> None:
+    def _answered(self, tx: Transaction, image: ImageRow, answer: ImageAnswer, written: Sequence[Owed]) -> None:
         images.answered(tx, image.id, answer)
-        self._owe(tx, overlays)
+        _owe(tx, written)
         tasks.owe(tx, "study", image.study_instance_uid, queue="analysis")  # unless it waits for quiet already
         if self._expected_views_are_in(tx, image.study_instance_uid):
             tasks.hasten(tx, "study", image.study_instance_uid)
 
-    def _overlays(
-        self, task: Task, image: ImageRow, answer: ImageAnswer, pixels: npt.NDArray[np.float32] | None
-    ) -> list[Document]:
-        evidence = Evidence(answer=answer, sha256=image.sha256, path=image.path)
-        if not is_image(evidence):
-            return []
-        return [
-            write_overlay(
-                evidence,
-                pixels=pixels,
-                study_instance_uid=image.study_instance_uid,
-                identity=self.identity,
-                style=Style(language=self.settings.node.language),
-                directory=self.results,
-                number=image.number,
-                made_at=local_time(task.started_at),
-            )
-        ]
+    def _before(self, study_instance_uid: str) -> Before:
+        def newest(series_instance_uid: str) -> Document | None:
+            with self.ledger.transaction() as tx:
+                return documents.newest(tx, series_instance_uid)
 
-    def _owe(self, tx: Transaction, written: Sequence[Document]) -> None:
-        for document in written:
-            wanting = [to.name for to in self.settings.destination if document.kind in to.documents]
-            if wanting or document.kind is not DocumentKind.ORIGINAL:
-                documents.owe(tx, document, wanting)
+        def of_images(destinations: Sequence[str]) -> list[Document]:
+            with self.ledger.transaction() as tx:
+                return documents.of_images(tx, study_instance_uid, destinations)
 
-    def _predecessor(self, tx: Transaction, report: Report) -> Document | None:
-        """The last revision of this model's report, or the one that said that no model could answer."""
-        unanswered = replace(report, model=None)
-        series = [report_series_uid(each, self.identity) for each in (report, unanswered)]
-        return documents.newest(tx, series[0]) or documents.newest(tx, series[1])
+        return Before(newest=newest, of_images=of_images)
 
     def _assumed_species(self, image: ImageRow) -> Species | None:
         """What the settings say of the sender, for headers that are silent."""
@@ -190,3 +165,8 @@ class Pipeline:
             set(views) <= {answer.view for answer in answers if answer is not None and answer.region is region}
             for region, views in self.settings.study.expected_views.items()
         )
+
+
+def _owe(tx: Transaction, written: Sequence[Owed]) -> None:
+    for each in written:
+        documents.owe(tx, each.document, each.destinations)

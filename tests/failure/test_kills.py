@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -57,3 +60,25 @@ def test_killed_listener_and_worker_lose_nothing_and_double_nothing(tmp_path: Pa
 
 def _uid(path: Path) -> str:
     return str(dcmread(path, stop_before_pixels=True).SOPInstanceUID)
+
+
+def test_serve_ends_soon_however_often_it_is_told(tmp_path: Path) -> None:
+    """`timeout` and systemd signal the whole group, and the supervisor signals its parts again."""
+    with node(tmp_path / "node") as running:
+        parts = psutil.Process(running.process.pid).children()
+        started = time.monotonic()
+        for _ in range(20):
+            for process in (*parts, running.process):
+                with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+                    process.send_signal(signal.SIGTERM)
+        assert running.process.wait(20) == 0
+        assert time.monotonic() - started < 15
+        assert "did not end in time" not in running.log()
+
+
+def test_a_second_node_on_the_port_says_so_and_ends(tmp_path: Path) -> None:
+    with node(tmp_path / "node") as running:
+        second = running.command("serve")
+    assert second.returncode == 1
+    assert "is another houndsfield running?" in second.stderr
+    assert second.stderr.count("\n") == 1

@@ -18,7 +18,8 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from cli.main import run
 from config.settings import load
-from ledger import tasks
+from domain.types import DeliveryState, Document, DocumentKind, InstanceRef
+from ledger import documents, tasks
 from ledger.store import Ledger
 
 
@@ -170,8 +171,36 @@ def test_dead_tasks_are_listed_and_retried_all_or_none(houndsfield: Houndsfield,
     assert [(row["id"], row["state"], row["error"]) for row in listed.json] == [(held.id, "dead", "it broke")]
     assert one_sentence(houndsfield("tasks", "retry", str(held.id), "99"))
     assert houndsfield("tasks", "list", "--json").json[0]["state"] == "dead"
-    assert houndsfield("tasks", "retry", str(held.id)).status == 0
+    assert one_sentence(houndsfield("tasks", "retry"))
+    assert one_sentence(houndsfield("tasks", "retry", "--to", "nobody"))
+    assert houndsfield("tasks", "retry", "--all").status == 0
     assert houndsfield("tasks", "list", "--json").json[0]["state"] == "ready"
+
+
+def test_what_a_pacs_refused_is_said_with_what_to_do(houndsfield: Houndsfield, tmp_path: Path) -> None:
+    settings = load(write_settings(tmp_path, port=free_port(), destinations=[("pacs", "PACS", free_port())]))
+    ledger = Ledger(settings.node.data_dir)
+    path = dx_file(tmp_path / "a.dcm")
+    document = Document(
+        kind=DocumentKind.ORIGINAL,
+        ref=InstanceRef(sop_class_uid="1.2", sop_instance_uid="2.25.1"),
+        study_instance_uid="2.25.2",
+        series_instance_uid="2.25.3",
+        path=path,
+        sha256="0" * 64,
+    )
+    assert "not tried yet" in houndsfield("status").out
+    with ledger.transaction() as tx:
+        documents.owe(tx, document, ["pacs"])
+        row = documents.get_delivery(tx, "2.25.1>pacs")
+        documents.delivered(tx, row, DeliveryState.REFUSED, status="PACS refused the object with status 0xC001")
+    said = houndsfield("status").out
+    assert "pacs: PACS refused the object with status 0xC001" in said
+    assert "tasks retry" in said
+
+
+def test_settings_keys_are_printed_and_not_eaten(houndsfield: Houndsfield) -> None:
+    assert "list your consoles under [[modality]] and your PACS under [[destination]]" in houndsfield("config", "init").out
 
 
 def test_phantoms_are_the_same_for_the_same_seed(houndsfield: Houndsfield, tmp_path: Path) -> None:
@@ -183,3 +212,16 @@ def test_phantoms_are_the_same_for_the_same_seed(houndsfield: Houndsfield, tmp_p
     made = [{p.relative_to(tmp_path / n): p.read_bytes() for p in (tmp_path / n).rglob("*.*")} for n in ("one", "two")]
     assert made[0] == made[1]
     assert sum(path.suffix == ".dcm" for path in made[0]) == 3
+
+
+def test_a_test_study_is_filed_found_again_and_withdrawn(houndsfield: Houndsfield, tmp_path: Path) -> None:
+    with qrscp(tmp_path / "pacs") as pacs:
+        write_settings(tmp_path, port=free_port(), destinations=[("pacs", pacs.ae_title, pacs.port)])
+        filed = houndsfield("send-test", "pacs")
+        assert filed.status == 0, filed
+        assert "3 images and 4 results are in pacs; 4 found again by C-FIND" in filed.out
+        withdrawn = houndsfield("send-test", "pacs", "--withdraw")
+        assert withdrawn.status == 0, withdrawn
+        assert "A rejection note for 4 results is in pacs" in withdrawn.out
+    assert one_sentence(houndsfield("send-test", "pacs"))
+    assert one_sentence(houndsfield("send-test", "nobody"))

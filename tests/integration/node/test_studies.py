@@ -12,8 +12,8 @@ from model_factory import heart_package
 from peers import wait_until
 from pydicom import dcmread
 
-import node.pipeline
 import node.worker
+import node.writing
 from config.settings import Settings, parse
 from domain.types import Document, InstanceRef, Outcome, Received
 from inference.engine import Engine
@@ -148,7 +148,7 @@ def test_an_image_whose_answer_breaks_is_failed_and_its_study_still_reported(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a value from a header")
 
-    monkeypatch.setattr(node.pipeline, "write_overlay", broken)
+    monkeypatch.setattr(node.writing, "write_overlay", broken)
     with Running(pipeline, engine):
         study = receive(pipeline, dx_file(tmp_path / "a.dcm"))
         wait_until(lambda: len(reports(pipeline, study)) == 1, what="the report")
@@ -164,7 +164,7 @@ def test_a_full_disk_is_waited_out(
     pipeline: Pipeline, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(node.worker, "STORAGE_RETRY_SECONDS", 0.05)
-    real, refused = node.pipeline.write_report, 0
+    real, refused = node.writing.write_report, 0
 
     def full(*arguments: object, **more: object) -> Document:
         nonlocal refused
@@ -173,7 +173,7 @@ def test_a_full_disk_is_waited_out(
             raise OSError(28, "No space left on device")
         return real(*arguments, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(node.pipeline, "write_report", full)
+    monkeypatch.setattr(node.writing, "write_report", full)
     with Running(pipeline, engine):
         study = receive(pipeline, dx_file(tmp_path / "a.dcm"))
         wait_until(lambda: len(reports(pipeline, study)) == 1, what="the report after the disk has room again")

@@ -9,6 +9,7 @@ import pytest
 
 from config.settings import Destination, Modality, Settings, load, parse
 from domain.errors import SettingsInvalid
+from domain.types import Language, SrGeometry
 
 
 def faults(content: dict[str, object]) -> list[str]:
@@ -28,6 +29,7 @@ def faults(content: dict[str, object]) -> list[str]:
         ({"modality": [{"name": "a", "ae_title": "A", "host": "room"}]}, r"modality\[1\]\.host: an address such as"),
         ({"destination": [{"name": "p", "ae_title": "P"}]}, r"destination\[1\]\.host: Field required"),
         ({"study": {"quiet_seconds": 9, "max_wait_seconds": 3}}, r"study: max_wait_seconds must not be shorter"),
+        ({"destination": {"name": "pacs"}}, r"destination: write it with two brackets, \[\[destination\]\]"),
         ({"node": {"database_url": "postgresql://x"}}, r"node\.database_url: Input should be ''"),
         ({"study": {"quiet_seconds": float("inf")}}, r"study\.quiet_seconds: Input should be a finite number"),
         ({"study": {"expected_views": {"thorax": []}}}, r"study\.expected_views\.thorax: .*at least 1 item"),
@@ -54,7 +56,7 @@ def test_the_shipped_file_shows_every_key_with_its_default() -> None:
         shown = example[section][0]
         assert set(shown) == set(model.model_fields)
         for key, field in model.model_fields.items():
-            if not field.is_required() and key not in ("host", "called_ae"):
+            if not field.is_required() and field.get_default() is not None:
                 default = field.get_default()
                 assert shown[key] == (list(default) if isinstance(default, tuple) else default), key
     for section in ("node", "study", "models"):
@@ -77,3 +79,14 @@ def test_an_unreadable_file_is_a_sentence(tmp_path: Path, content: bytes, said: 
         load(file)
     with pytest.raises(SettingsInvalid, match="cannot be read"):
         load(tmp_path / "absent.toml")
+
+
+def test_a_profile_decides_what_is_not_said() -> None:
+    pacs = {"name": "p", "ae_title": "P", "host": "192.0.2.1"}
+    (stone,) = parse({"destination": [pacs | {"profile": "orthanc-stone"}]}).destination
+    assert (stone.wanted, stone.style(Language.KOREAN).sr_geometry) == (("sr", "sc"), SrGeometry.REGION)
+    (said,) = parse({"destination": [pacs | {"profile": "ihe-air", "documents": ["sc"], "sr_geometry": "both"}]}).destination
+    assert (said.wanted, said.style(Language.KOREAN).sr_geometry) == (("sc",), SrGeometry.BOTH)
+    assert said.style(Language.KOREAN).comprehensive_3d
+    (korean, english) = parse({"destination": [pacs, pacs | {"name": "q", "language": "en"}]}).destination
+    assert [to.style(Language.KOREAN).language for to in (korean, english)] == [Language.KOREAN, Language.ENGLISH]
