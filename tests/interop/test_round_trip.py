@@ -8,6 +8,7 @@ import json
 import os
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +24,26 @@ from pydicom.dataset import Dataset
 from delivery.part10 import identify
 from delivery.store import StoreState, send_document
 from domain.identity import Identity
-from domain.types import Document, Language, Peer, Style
+from domain.types import Document, Language, Peer, Signer, Style
 from sr_writer import (
     Rejection,
     read_header,
+    sign_report,
     write_overlay,
     write_owner_page,
     write_presentation_state,
     write_rejection,
     write_report,
     write_result_set,
+    write_summary,
+    write_text_report,
 )
 
 ROWS, COLUMNS = 300, 360
 TIMEOUT_SECONDS = 10.0
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 CHARSETS = {"none": None, "ir149": "ISO 2022 IR 149", "utf8": "ISO_IR 192"}
-KINDS = ("sr", "sr without result", "sc", "gsps", "pdf", "kos", "rejection")
+KINDS = ("sr", "sr without result", "signed sr", "text_sr", "sc", "summary", "gsps", "pdf", "kos", "rejection")
 
 
 def written(folder: Path, name: str, number: int) -> dict[str, Document]:
@@ -52,14 +56,25 @@ def written(folder: Path, name: str, number: int) -> dict[str, Document]:
     pixels = np.asarray(gradient(ROWS, COLUMNS) / 65535, dtype=np.float32)
     state = write_presentation_state(item, **placed)
     assert state is not None
+    of = report([item], study_instance_uid=study)
+    sr = write_report(of, **common)
     found = {
-        "sr": write_report(report([item], study_instance_uid=study), **common),
+        "sr": sr,
+        "signed sr": sign_report(
+            replace(of, revision=2),
+            predecessor=sr,
+            person=Signer(name="Example^Vet", organization="Example Animal Hospital"),
+            at=ANALYSED_AT,
+            **common,
+        ),
+        "text_sr": write_text_report(of, **common),
         "sr without result": write_report(report([evidence(path, "declined")], study_instance_uid=study), **common),
         "sc": write_overlay(item, pixels=pixels, **placed),
-        "gsps": state,
-        "pdf": write_owner_page(
-            report([item], study_instance_uid=study), **common, picture=Image.new("RGB", (600, 400), (9, 99, 9))
+        "summary": write_summary(
+            [item], pixels=[pixels], study_instance_uid=study, revision=1, made_at=ANALYSED_AT, **common
         ),
+        "gsps": state,
+        "pdf": write_owner_page(of, **common, picture=Image.new("RGB", (600, 400), (9, 99, 9))),
     }
     found["kos"] = write_result_set(list(found.values()), source=path, **placed)
     found["rejection"] = write_rejection(list(found.values()), why=Rejection.QUALITY, source=path, **placed)
@@ -125,14 +140,16 @@ def test_orthanc_gives_back_every_byte(
     assert body(archive.file(found), tmp_path) == body(document.path.read_bytes(), tmp_path)
 
 
-def test_all_documents_of_a_study_are_filed_in_it_each_kind_in_a_series(
+def test_all_documents_of_a_study_are_filed_in_it_each_kind_in_a_series_of_its_own(
     archive: peers.Orthanc, documents: dict[str, dict[str, Document]]
 ) -> None:
     for group in documents.values():
         study = group["sr"].study_instance_uid
         assert len(archive.find(StudyInstanceUID=study)) == len(KINDS)
+        series = {kind: document.series_instance_uid for kind, document in group.items()}
+        assert series.pop("signed sr") == series["sr"]
         # the report without a result is of no model, hence of another series than the model's
-        assert len({document.series_instance_uid for document in group.values()}) == len(KINDS)
+        assert len(set(series.values())) == len(series)
 
 
 @pytest.mark.parametrize("name", CHARSETS)
