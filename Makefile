@@ -5,6 +5,7 @@
 #   make test          all tests; make test TESTS=tests/unit PYTEST_ARGS="-k padded" runs some of them
 #   make check         format, lint, types, imports, and the gates' own tests
 #   make bench         how long an answer takes, how fast the listener takes images, and what the documents cost
+#   make conformance   the tables of CONFORMANCE.md
 #   make picture       the documentation's pictures, docs/*.jpg
 #   make constraints   resolve the pinned versions anew
 
@@ -13,7 +14,7 @@ PYTEST_ARGS ?=
 # Whatever a recipe runs: ONNX Runtime reports nothing to its maker.
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo run test check bench picture constraints
+.PHONY: demo run test check bench picture conformance constraints
 
 demo:
 	@scripts/environment
@@ -42,6 +43,10 @@ bench:
 picture:
 	@scripts/environment
 	@.venv/bin/python scripts/picture.py docs
+
+conformance:
+	@scripts/environment
+	@.venv/bin/python scripts/conformance.py
 
 constraints:
 	@scripts/refresh-constraints

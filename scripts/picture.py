@@ -141,11 +141,12 @@ def thorax_findings(seen: Answered) -> tuple[Finding, ...]:
 
 
 def hip_findings(seen: Answered) -> tuple[Finding, ...]:
-    left, right = ring((418, 690), (105, 100)), ring((782, 690), (105, 100))
-    corners = ((705.0, 770.0), (905.0, 770.0), (905.0, 960.0), (705.0, 960.0))
+    hip = "Hip dysplasia or subluxation"
+    right, left = ring((418, 690), (105, 100)), ring((782, 690), (105, 100))  # the animal's: it lies on its back
+    corners = ((300.0, 600.0), (520.0, 600.0), (520.0, 800.0), (300.0, 800.0))
     return (
-        made_up(seen, "Hip dysplasia or subluxation", FindingOutcome.PRESENT, 0.81, left),
-        made_up(seen, "Hip dysplasia or subluxation", FindingOutcome.UNCERTAIN, 0.52, right),
+        replace(made_up(seen, hip, FindingOutcome.PRESENT, 0.81, right), laterality=codes.RIGHT),
+        replace(made_up(seen, hip, FindingOutcome.UNCERTAIN, 0.52, left), laterality=codes.LEFT),
         made_up(seen, "Osteoarthritis", FindingOutcome.PRESENT, 0.66, Shape(graphic_type="POLYLINE", points=corners)),
         made_up(seen, "Fracture", FindingOutcome.ABSENT, 0.02),
     )

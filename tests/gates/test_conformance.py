@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import conformance
 import pytest
-from pydicom.uid import UID
 
 from delivery.status import StatusClass, classify
 from domain import codes
 from scp.admission import CALLED_AE_NOT_RECOGNISED, CALLING_AE_NOT_RECOGNISED, LOCAL_LIMIT_EXCEEDED
 from scp.association import CANNOT_UNDERSTAND, SOP_CLASS_NOT_SUPPORTED
-from scp.contexts import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION_SOP_CLASS
+from scp.contexts import STORAGE_SOP_CLASSES, VERIFICATION_SOP_CLASS
 from scp.listener import DATA_SET_MISMATCH, OUT_OF_RESOURCES, SUCCESS
-from sr_writer import overlay
 
 TEXT = (Path(__file__).resolve().parents[2] / "CONFORMANCE.md").read_text(encoding="utf-8")
 
@@ -34,8 +33,11 @@ def rows(number: str) -> list[list[str]]:
     return [line for index, line in enumerate(table) if index not in rulers and index + 1 not in rulers]
 
 
-def test_transfer_syntaxes() -> None:
-    assert sorted(row[1] for row in rows("2.1")) == sorted(TRANSFER_SYNTAXES)
+def test_the_tables_are_those_of_the_code() -> None:
+    """`make conformance` writes them; a code that is added is missing here until then."""
+    text = conformance.STATEMENT.read_text(encoding="utf-8")
+    assert conformance.renewed(text) == text
+    assert conformance.renewed(text.replace("| VHS |", "| VHX |")) == text
 
 
 def test_sop_classes() -> None:
@@ -56,12 +58,6 @@ def test_answers_to_c_store() -> None:
         DATA_SET_MISMATCH,
         CANNOT_UNDERSTAND,
     }
-
-
-def test_what_is_sent() -> None:
-    names = {row[2]: row[1] for row in rows("3") if len(row) > 2 and row[2]}
-    assert overlay.SOP_CLASS_UID in names
-    assert names == {uid: UID(uid).name for uid in names}
 
 
 def covered(listed: str) -> set[int]:
@@ -85,6 +81,5 @@ def test_what_a_status_is_taken_as(taken_as: str, kinds: set[StatusClass]) -> No
 
 
 def test_private_codes() -> None:
-    assert [tuple(row) for row in rows("4.1")] == [(code.value, code.meaning) for code in codes.PRIVATE]
     assert f"`{codes.PRIVATE_SCHEME}`" in section("4.1")
     assert codes.PRIVATE_SCHEME_UID in section("4.1")
