@@ -94,7 +94,7 @@ def impression(report: Report, language: Language) -> Iterator[str]:
     if report.outcome is not Outcome.ANALYSED:
         yield f"{wording.unanswered(report.outcome, report.reason, language)}."
     said = list(
-        dict.fromkeys(line for finding in wording.by_importance(report.findings) for line in _hedged(finding, language))
+        dict.fromkeys(line for finding in wording.by_importance(report.findings) for line in hedged(finding, language))
     )
     yield from said
     answered = any(finding.outcome is FindingOutcome.ABSENT for finding in report.findings)
@@ -113,7 +113,7 @@ def impression(report: Report, language: Language) -> Iterator[str]:
         yield f"{wording.status(report.model, language)}."
 
 
-def _hedged(finding: Finding, language: Language) -> Iterator[str]:
+def hedged(finding: Finding, language: Language) -> Iterator[str]:
     if wording.is_measured(finding):
         for measurement in finding.measurements:
             where = wording.lies(measurement)

@@ -114,7 +114,8 @@ def answered(finding: Finding, language: Language) -> str:
     name = terms.concept(finding.concept, language)
     if is_measured(finding):
         return "; ".join(measured(measurement, language) for measurement in finding.measurements)
-    severity = terms.concept(finding.severity, language) if finding.severity is not None else ""
+    seen = finding.outcome in (FindingOutcome.PRESENT, FindingOutcome.UNCERTAIN)
+    severity = terms.concept(finding.severity, language) if seen and finding.severity is not None else ""
     text = ", ".join(filter(None, [f"{name}: {outcome(finding, language)}", severity, place(finding, language)]))
     return f"{text} – {terms.reason(finding.reason, language)}" if finding.reason is not None else text
 

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from answers import ANALYSED_AT, OUTCOMES, STUDY_UID, evidence, report
+from answers import ANALYSED_AT, EVERY, OUTCOMES, STUDY_UID, evidence, report
 from factories import dx_file, gradient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.identity import Identity
-from domain.types import Document, Evidence, Language, Reason, Report, Style
-from sr_writer import objects, overlay, typeset, write_overlay, write_report
+from domain.types import Document, Evidence, Language, Reason, Report, SrGeometry, Style
+from sr_writer import objects, overlay, typeset, write_overlay, write_report, write_text_report
 
 PIXELS = (gradient(120, 150) / 65535).astype(np.float32)
 
@@ -106,27 +106,56 @@ def _renamed(of: Report) -> Report:
     return replace(of, evidence=(replace(item, answer=replace(item.answer, ref=ref)),), findings=findings)
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    outcome=st.sampled_from(OUTCOMES),
-    changes=st.sets(st.sampled_from(sorted(REPORT_CHANGES)), max_size=4),
+STYLES = st.builds(
+    Style,
     language=st.sampled_from(Language),
+    sr_geometry=st.sampled_from(SrGeometry),
+    comprehensive_3d=st.booleans(),
+    overlay_longest_side=st.sampled_from([0, 1600]),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    outcome=st.sampled_from(EVERY),
+    changes=st.sets(st.sampled_from(sorted(REPORT_CHANGES)), max_size=4),
+    style=st.just(Style()) | STYLES,
     namespace=st.sampled_from([Identity(), Identity(namespace=uuid.UUID(int=1))]),
+    write=st.sampled_from([write_report, write_text_report]),
 )
 def test_a_changed_report_is_another_object(
-    outcome: str, changes: set[str], language: Language, namespace: Identity
+    outcome: str, changes: set[str], style: Style, namespace: Identity, write: Callable[..., Document]
 ) -> None:
+    """Also where two styles give the same words: documents of one UID are the same bytes, and of two UIDs never."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         original = report([evidence(dx_file(folder / "a.dcm", rows=8, columns=8), outcome)])
         changed = original
         for change in sorted(changes):
             changed = REPORT_CHANGES[change](changed)
-        first = sr(original, folder / "1")
-        second = sr(changed, folder / "2", style=Style(language=language), identity=namespace)
-        same = changed == original and language is Language.KOREAN and namespace == Identity()
+        first = write(original, identity=Identity(), style=Style(), directory=folder / "1")
+        second = write(changed, identity=namespace, style=style, directory=folder / "2")
+        same = changed == original and style == Style() and namespace == Identity()
         assert (first.ref == second.ref) is same
         assert (first.sha256 == second.sha256) is same
+        if style != Style():
+            assert first.series_instance_uid != second.series_instance_uid
+
+
+def test_the_kinds_of_a_report_are_objects_in_series_of_their_own(tmp_path: Path) -> None:
+    of = report([evidence(dx_file(tmp_path / "a.dcm"), "findings")])
+    first, second = sr(of, tmp_path), write_text_report(of, identity=Identity(), style=Style(), directory=tmp_path)
+    assert first.ref != second.ref
+    assert first.series_instance_uid != second.series_instance_uid
+
+
+@pytest.mark.parametrize("outcome", EVERY)
+@pytest.mark.parametrize("style", [Style(sr_geometry=g, comprehensive_3d=True) for g in SrGeometry])
+def test_a_second_run_in_any_style_is_byte_identical(tmp_path: Path, outcome: str, style: Style) -> None:
+    of = report([evidence(dx_file(tmp_path / "a.dcm", charset="ISO_IR 192"), outcome)])
+    for write in (write_report, write_text_report):
+        once, again = (write(of, identity=Identity(), style=style, directory=tmp_path / n) for n in "12")
+        assert once.path.read_bytes() == again.path.read_bytes()
 
 
 @pytest.mark.parametrize("keyword", ["PatientName", "AccessionNumber", "PatientSpeciesDescription"])

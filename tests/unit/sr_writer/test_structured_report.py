@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +11,10 @@ from answers import ANALYSED_AT, MODEL, OUTCOMES, STUDY_UID, evidence, not_asses
 from factories import dx_file, uid
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from trees import items, named, texts
 
 from domain.identity import Identity
-from domain.types import Document, FindingOutcome, Language, Outcome, Report, Shape, Source, Species, Style
+from domain.types import Document, Language, Outcome, Report, Source, Species, Style
 from sr_writer import report_series_uid, write_report
 
 IDENTITY = Identity()
@@ -42,20 +42,6 @@ def written(of: Report, folder: Path, language: Language = Language.ENGLISH, **a
 
 def one(folder: Path, outcome: str, **elements: object) -> Report:
     return report([evidence(dx_file(folder / "a.dcm", **elements), outcome)])
-
-
-def items(item: Dataset) -> Iterator[Dataset]:
-    yield item
-    for child in item.get("ContentSequence", ()):
-        yield from items(child)
-
-
-def named(item: Dataset, value: str) -> list[Dataset]:
-    return [i for i in items(item) if "ConceptNameCodeSequence" in i and i.ConceptNameCodeSequence[0].CodeValue == value]
-
-
-def texts(ds: Dataset) -> str:
-    return "\n".join(item.TextValue for item in items(ds) if item.get("ValueType") == "TEXT")
 
 
 def test_a_measured_score_is_three_numbers_each_with_its_own_line(tmp_path: Path) -> None:
