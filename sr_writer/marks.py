@@ -39,7 +39,7 @@ FIRST_COUNTED = 4
 NAMED_FROM = 0.7  # smaller pictures do without the vertebrae's names
 
 COLOURS = (ORANGE, SKY, GREEN, PURPLE, YELLOW, VERMILLION)
-CAPITAL = 0.74  # height of a capital letter in ems of the bundled font
+CAPITAL = 0.72  # height of a capital letter in ems of the bundled font
 LEAST_CAPITAL = 0.014  # of the picture's width: 14 pixels in 1000
 LABEL_SHARE = 0.45  # of the radiograph's width is the most that a line of a label takes
 

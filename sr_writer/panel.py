@@ -157,7 +157,8 @@ def draw(
     scale: float,
 ) -> None:
     left, top, _, bottom = box
-    ImageDraw.Draw(picture).line([(left, top), (left, bottom)], fill=RULE, width=max(1, round(2 * scale)))
+    rule = max(1, round(2 * scale))  # on the panel: the image beside it keeps its last column
+    ImageDraw.Draw(picture).rectangle([left, top, left + rule - 1, bottom], fill=RULE)
     stack(picture, blocks, footer, box=_inner(box, scale), scale=scale * LARGEST_TEXT)
 
 
@@ -233,7 +234,9 @@ def _unmeasured(item: Numbered, language: Language) -> list[Block]:
     finding, name = item.finding, terms.concept(item.finding.concept, language)
     assessed = finding.outcome is not FindingOutcome.NOT_ASSESSABLE
     indent = NUMBER_INDENT if item.number is not None else 0
-    said, colour = wording.outcome(finding, language), WHITE if assessed else ORANGE
+    severity = terms.concept(finding.severity, language) if finding.severity is not None else ""
+    said = ", ".join(filter(None, [wording.outcome(finding, language), severity, wording.place(finding, language)]))
+    colour = WHITE if assessed else ORANGE
     if item.number is None:
         blocks = [
             Block(text=name, size_px=25, colour=GREY, gap_before_px=14),

@@ -29,7 +29,7 @@ Paint = Callable[[ImageDraw.ImageDraw, Place, float], None]
 
 def polyline(picture: Image.Image, points: Sequence[Point], *, colour: Colour, width: float, dash: float = 0.0) -> None:
     """Points are (column, row) of the picture; dash is the length of a dash, 0 for a solid line."""
-    pieces = _dashes(points, dash) if dash else [list(points)]
+    pieces = dashes(points, dash) if dash else [list(points)]
     for rim, ink in ((width * 0.6, RIM), (0.0, colour)):
         _paste(
             picture, [p for piece in pieces for p in piece], width + 2 * rim, ink, lambda d, s, w: _lines(d, pieces, s, w)
@@ -73,7 +73,7 @@ def moved(point: Point, direction: Point, distance: float) -> Point:
     return point[0] + direction[0] * distance, point[1] + direction[1] * distance
 
 
-def _dashes(points: Sequence[Point], dash: float) -> list[list[Point]]:
+def dashes(points: Sequence[Point], dash: float) -> list[list[Point]]:
     """Along the whole line, around its corners; an odd number of pieces, so that a dash stands at both ends."""
     reach = [0.0]
     for start, end in pairwise(points):
