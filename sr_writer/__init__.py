@@ -5,7 +5,7 @@ Numbers in, objects out: no clock, no randomness, no ledger. The same inputs giv
 
 from sr_writer.drawing import draw_overlay
 from sr_writer.header import Header, read_header
-from sr_writer.owner_page import owner_page_series_uid, write_owner_page
+from sr_writer.owner_page import draw_owner_picture, owner_page_series_uid, write_owner_page
 from sr_writer.presentation import write_presentation_state
 from sr_writer.selection import Rejection, write_rejection, write_result_set
 from sr_writer.signed import sign_report
@@ -17,6 +17,7 @@ __all__ = [
     "Header",
     "Rejection",
     "draw_overlay",
+    "draw_owner_picture",
     "draw_summary",
     "overlay_series_uid",
     "owner_page_series_uid",

@@ -5,27 +5,40 @@ the picture, and who decides. No name or number of an animal or a person is on i
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw
 from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage
 
 from domain import codes, terms
 from domain.identity import Identity
-from domain.types import Document, DocumentKind, Evidence, Language, Measurement, Report, Style
-from sr_writer import objects, owner_words, wording
+from domain.types import (
+    Document,
+    DocumentKind,
+    Evidence,
+    Finding,
+    FindingOutcome,
+    Language,
+    Measurement,
+    Point,
+    Report,
+    Style,
+)
+from sr_writer import marks, objects, owner_words, strokes, wording
 from sr_writer.charset import plain
 from sr_writer.header import read_header
 from sr_writer.owner_words import say
-from sr_writer.typeset import BOLD, REGULAR, Colour, fit, font, wrap
+from sr_writer.typeset import BOLD, ORANGE, REGULAR, WHITE, YELLOW, Colour, fit, font, wrap
 
 SERIES_NUMBER = 9007
 RESOLUTION_DPI = 200
 WIDTH, HEIGHT, MARGIN = 1654, 2339, 110  # A4
 JPEG_QUALITY = 90
-MOST_SCALES = 2
+PICTURE_SIDE = 1434  # the page's width between the margins
 LEAST_PICTURE_HEIGHT = 320
 
 PAPER: Colour = (255, 255, 255)
@@ -55,7 +68,7 @@ def write_owner_page(
     """An Encapsulated PDF in `directory`, named by its UID; the same report, headers, picture and `previous` give the
     same bytes.
 
-    picture: RGB, what a veterinarian sees of the leading image, such as its overlay; None where there is none.
+    picture: RGB, the leading image as `draw_owner_picture` draws it; None where there is none.
     Report.analysed_at is every time in it, as wall clock. ValueError for a report without evidence; OSError when the
     document cannot be written.
     """
@@ -96,19 +109,52 @@ def draw_page(report: Report, *, picture: Image.Image | None, language: Language
     if wording.is_silent(report.outcome, report.findings):
         top = _silence(draw, report, language, top)
     else:
-        shown = owner_words.scaled(report)[:MOST_SCALES]
+        shown = owner_words.scaled(report)[:1]
         for finding, measurement in shown:
-            number = _number_of(report, finding.sop_instance_uid)
-            label = wording.image_number(number, report, language) if len(report.evidence) > 1 and number else ""
-            top = _scale(draw, measurement, language, top, label)
+            top = _scale(draw, measurement, language, top, owner_words.image_of(report, finding, language))
         if any(wording.is_of(measurement, codes.VHS) for _, measurement in shown):
             top = _paragraph(draw, say("vhs_meaning", language), top + 22, size_px=36, colour=GREY)
         if shown:
             top = _paragraph(draw, say("alone", language), top + 6, size_px=36, colour=GREY)
-        for statement in owner_words.statements(report, language, shown=len(shown)):
+        for statement in owner_words.statements(report, language):
             top = _paragraph(draw, statement, top + 16, size_px=40, bold=True)
     _picture(page, picture, top + 30, bottom - 30)
     return page
+
+
+def draw_owner_picture(evidence: Evidence, *, pixels: npt.NDArray[np.float32], pixel_aspect: float = 1.0) -> Image.Image:
+    """RGB: the radiograph with what was measured and outlined, and no word: an overlay's labels name diagnoses.
+
+    pixels: (rows, columns) 0..1 as displayed; pixel_aspect: height over width of one.
+    """
+    rows, columns = pixels.shape
+    factor = PICTURE_SIDE / max(columns, rows * pixel_aspect)
+    size = max(1, round(columns * factor)), max(1, round(rows * pixel_aspect * factor))
+    levels = (np.clip(np.nan_to_num(pixels), 0, 1) * 255 + 0.5).astype(np.uint8)
+    picture = Image.fromarray(levels).resize(size, Image.Resampling.HAMMING).convert("RGB")
+    across, down = size[0] / columns, size[1] / rows
+    for finding in (finding for spoken in evidence.answer.models for finding in spoken.findings):
+        for line, colour in _marks(finding):
+            points = [(x * across, y * down) for x, y in line]
+            if len(points) == 1:
+                strokes.diamond(picture, points[0], 14, colour=colour)
+            else:
+                strokes.polyline(picture, points, colour=colour, width=5)
+    return picture
+
+
+def _marks(finding: Finding) -> Iterator[tuple[Sequence[Point], Colour]]:
+    """Polylines in source pixels: outlines, the counted vertebrae's edges, and the axes."""
+    if finding.outcome not in (FindingOutcome.PRESENT, FindingOutcome.UNCERTAIN):
+        return
+    for shape in finding.regions:
+        yield from ((line, ORANGE) for line in marks.outlines(shape))
+    ruler = wording.vertebral_edges(finding)
+    if len(ruler) > 1:
+        yield ruler, WHITE
+    for measurement in finding.measurements:
+        if not wording.is_of(measurement, codes.VHS):
+            yield from ((line, YELLOW) for line in measurement.lines.values())
 
 
 def _title(report: Report, language: Language) -> str:
@@ -245,12 +291,6 @@ def _paragraph(
 
 def _height(text: str, size_px: int, *, bold: bool, width: int) -> int:
     return round(size_px * 1.35) * len(wrap(text, font(BOLD if bold else REGULAR, size_px), width))
-
-
-def _number_of(report: Report, sop_instance_uid: str) -> int:
-    """From 1; 0 for an image that is not among the evidence."""
-    uids = [evidence.answer.ref.sop_instance_uid for evidence in report.evidence]
-    return uids.index(sop_instance_uid) + 1 if sop_instance_uid in uids else 0
 
 
 # The DICOM object

@@ -111,22 +111,48 @@ def _why(reasons: Sequence[Reason], language: Language) -> str:
     return say("why", language, reason=terms.reason(reasons[0], language)) if reasons else ""
 
 
-def statements(report: Report, language: Language, *, shown: int) -> list[str]:
-    """Sentences beside the scales, of which `shown` were drawn."""
-    said = []
+def image_of(report: Report, finding: Finding, language: Language) -> str:
+    """ "Image 2 of 3"; empty where there is only one."""
+    uids = [evidence.answer.ref.sop_instance_uid for evidence in report.evidence]
+    if len(uids) < 2 or finding.sop_instance_uid not in uids:
+        return ""
+    return wording.image_number(uids.index(finding.sop_instance_uid) + 1, report, language)
+
+
+def statements(report: Report, language: Language) -> list[str]:
+    """Sentences below the scale, which shows the first number that has one: every number is said or counted."""
+    others = scaled(report)[1:]
+    others += [(f, f.measurements[0]) for f in report.findings if wording.is_measured(f) and not _has_scale(f)]
+    said = [_line(report, finding, measurement, language) for finding, measurement in others[:MOST_LINES]]
     marked = [f for f in report.findings if not wording.is_measured(f) and f.outcome in _DRAWN]
     absent = [f for f in report.findings if f.outcome is FindingOutcome.ABSENT]
     if marked:
         said.append(say("marked", language, count=len(marked)))
     elif absent:
         said.append(say("unmarked", language))
-    hidden = len(scaled(report)) - shown
+    hidden = len(others) - MOST_LINES
     if hidden > 0:
         said.append(say("more", language, count=hidden))
     unknown = _unassessed(report)
     if unknown:
         said.append(say("partly", language, count=unknown, total=len(report.evidence)))
     return said
+
+
+MOST_LINES = 3
+
+
+def _has_scale(finding: Finding) -> bool:
+    return any(m.interval is not None and m.interval.low < m.interval.high for m in finding.measurements)
+
+
+def _line(report: Report, finding: Finding, measurement: Measurement, language: Language) -> str:
+    """ "Image 2 of 3: VHS 10.8 – above the usual range" """
+    image = image_of(report, finding, language)
+    name = terms.short_concept(measurement.concept, language)
+    text = f"{image}: {name}" if image else name
+    text = f"{text} {wording.number(measurement, language)}"
+    return f"{text} – {say(where(measurement), language)}" if measurement.interval is not None else text
 
 
 _DRAWN = (FindingOutcome.PRESENT, FindingOutcome.UNCERTAIN)

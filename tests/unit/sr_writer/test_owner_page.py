@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from answers import ANALYSED_AT, OUTCOMES, evidence, report
-from factories import dx_file
+from factories import dx_file, gradient
 from PIL import Image, ImageDraw
 from pydicom import dcmread
 
 from domain.identity import Identity
 from domain.types import Document, FindingOutcome, Language, Report, Style
-from sr_writer import owner_page, owner_words
-from sr_writer.owner_page import ZONES, draw_page, write_owner_page
+from sr_writer import owner_page, owner_words, typeset
+from sr_writer.owner_page import ZONES, draw_owner_picture, draw_page, write_owner_page
 
 PICTURE = Image.new("RGB", (600, 400), (200, 0, 200))
 
@@ -100,6 +100,40 @@ def test_an_image_without_an_answer_is_told_beside_the_measured_one(tmp_path: Pa
     text = said(made(tmp_path, "measured", "failed", "not assessable"), Language.ENGLISH, monkeypatch)
     assert "2 of 3 X-ray images could not be measured." in text
     assert "Image 1 of 3" in text
+
+
+def test_every_number_is_said_or_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = made(tmp_path, *["measured"] * 5)
+    text = said(of, Language.ENGLISH, monkeypatch)
+    assert text.count("above the usual range") == 4
+    assert owner_words.say("more", Language.ENGLISH, count=1) in text
+
+
+def test_a_number_without_a_reference_is_said_without_a_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = made(tmp_path, "measured")
+    bare = tuple(replace(measurement, interval=None) for measurement in of.findings[0].measurements)
+    of = replace(of, findings=(replace(of.findings[0], measurements=bare),))
+    text = said(of, Language.ENGLISH, monkeypatch)
+    assert "VHS 10.8 v" in text
+    assert not any(owner_words.say(word, Language.ENGLISH) in text for word in ("below", "within", "above"))
+
+
+def test_the_picture_shows_the_lines_and_no_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (item,) = made(tmp_path, "measured").evidence
+    plain = (gradient(item.answer.rows, item.answer.columns) / 65535).astype(np.float32)
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise AssertionError("a word was drawn")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ImageDraw.ImageDraw, "text", refused)
+        picture = draw_owner_picture(item, pixels=plain, pixel_aspect=1.0)
+    pixels = np.asarray(picture)
+    for measurement in item.answer.models[0].findings[0].measurements[1:]:
+        for (x1, y1), (x2, y2) in measurement.lines.values():
+            scale = picture.width / item.answer.columns
+            middle = pixels[round((y1 + y2) / 2 * scale), round((x1 + x2) / 2 * scale)]
+            assert np.abs(middle.astype(int) - typeset.YELLOW).max() < 40
 
 
 def test_nothing_seen_does_not_read_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
