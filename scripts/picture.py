@@ -37,7 +37,7 @@ from phantoms.study import make_study
 from sr_writer import draw_overlay, draw_summary
 from sr_writer.typeset import BOLD, GROUND, ORANGE, fit
 
-SEED = 7
+SEED = 24  # a large heart, of an animal that lies well
 WIDTH = 1100
 PHONE_WIDTH = 390  # pixels of a phone held upright
 PRINT_WIDTH = 1480  # of an A5 sheet lying, at 180 dots per inch
@@ -130,10 +130,13 @@ def thorax_findings(seen: Answered) -> tuple[Finding, ...]:
     axes = [m.lines for finding in measured(seen) for m in finding.measurements[1:]]
     ends = [point for lines in axes for line in lines.values() for point in line]
     heart = sum(x for x, _ in ends) / len(ends), sum(y for _, y in ends) / len(ends)
+    half = max(math.dist(*line) for lines in axes for line in lines.values()) / 2
+    nodule = heart[0] + 1.55 * half, heart[1] - 0.45 * half
+    patch = heart[0] + 1.5 * half, heart[1] + 0.45 * half
     return (
-        made_up(seen, "Cardiomegaly", FindingOutcome.PRESENT, 0.93, ring(heart, (150, 185))),
-        made_up(seen, "Pulmonary nodule", FindingOutcome.PRESENT, 0.71, ring((heart[0] + 260, heart[1] - 150), (42, 42))),
-        made_up(seen, "Alveolar pattern", FindingOutcome.UNCERTAIN, 0.48, ring((heart[0] + 255, heart[1] + 90), (75, 95))),
+        made_up(seen, "Cardiomegaly", FindingOutcome.PRESENT, 0.93, ring(heart, (1.02 * half, 1.12 * half))),
+        made_up(seen, "Pulmonary nodule", FindingOutcome.PRESENT, 0.71, ring(nodule, (0.2 * half, 0.2 * half))),
+        made_up(seen, "Alveolar pattern", FindingOutcome.UNCERTAIN, 0.48, ring(patch, (0.3 * half, 0.4 * half))),
         made_up(seen, "Tracheal collapse", FindingOutcome.NOT_ASSESSABLE),
         made_up(seen, "Pleural effusion", FindingOutcome.ABSENT, 0.04),
         made_up(seen, "Pneumothorax", FindingOutcome.ABSENT, 0.02),
