@@ -40,6 +40,7 @@ def sign_report(
         raise ValueError("the predecessor is not a report of this study and model in this style")
     report, headers = read(report)
     ds = structured(report, headers, kind=DocumentKind.SR, identity=identity, style=style, previous=predecessor, made_at=at)
+    ds.CompletionFlag = "COMPLETE"  # verified only so (PS3.3 C.17.2); that images failed stays in its description and text
     ds.VerificationFlag = "VERIFIED"
     ds.PreliminaryFlag = "FINAL"
     ds.VerifyingObserverSequence = [_observer(person, at)]

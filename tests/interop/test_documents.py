@@ -1,4 +1,5 @@
-"""Our documents in front of judges that are not ours: dicom3tools' validators and DCMTK's viewers.
+"""Our documents in front of judges that are not ours: the validators of dicom3tools and PixelMed, DCMTK's and highdicom's
+readers.
 
 Every kind of document, every outcome, every character set that Korean clinics send, in both languages; and the shared
 test data's odd headers, none of which may make a document invalid.
@@ -6,21 +7,38 @@ test data's odd headers, none of which may make a document invalid.
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
-from answers import ANALYSED_AT, OUTCOMES, evidence, report
+from answers import ANALYSED_AT, EVERY, OUTCOMES, evidence, report
 from factories import dx_file, gradient
+from highdicom.sr import MeasurementReport, srread
 from peers import require_tool
 from PIL import Image
 from pydicom import dcmread
+from pydicom.uid import EnhancedSRStorage
 
 from domain.identity import Identity
-from domain.types import Document, Evidence, ImageAnswer, InstanceRef, Language, Outcome, Reason, Report, Style
-from sr_writer import read_header, write_overlay, write_report
+from domain.types import (
+    Document,
+    Evidence,
+    ImageAnswer,
+    InstanceRef,
+    Language,
+    Outcome,
+    Reason,
+    Report,
+    Signer,
+    SrGeometry,
+    Style,
+)
+from sr_writer import read_header, sign_report, write_overlay, write_report, write_text_report
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 ROWS, COLUMNS = 300, 360
@@ -41,7 +59,8 @@ def errors(printed: str) -> list[str]:
 def invalid(path: Path) -> list[str]:
     """dciodvfy's errors; it must have recognised what it validated."""
     printed = run("dciodvfy", path)
-    assert {"ComprehensiveSR", "SCImage"}.intersection(printed.splitlines()), printed
+    known = {"ComprehensiveSR", "Comprehensive3DSR", "EnhancedSR", "SCImage"}
+    assert known.intersection(printed.splitlines()), printed
     return errors(printed)
 
 
@@ -64,6 +83,28 @@ def documents(item: Evidence, folder: Path, language: Language, *, of: Report | 
     return written, overlay
 
 
+def reports(item: Evidence, folder: Path, style: Style) -> dict[str, Document]:
+    """One Structured Report of each kind."""
+    whole = report([item], study_instance_uid=read_header(item.path).text("StudyInstanceUID"))
+    first = write_report(whole, identity=Identity(), style=style, directory=folder)
+    return {
+        "comprehensive": first,
+        "comprehensive 3d": write_report(
+            whole, identity=Identity(), style=replace(style, comprehensive_3d=True), directory=folder
+        ),
+        "text": write_text_report(whole, identity=Identity(), style=style, directory=folder),
+        "signed": sign_report(
+            replace(whole, revision=2),
+            predecessor=first,
+            person=Signer(name="Kim^Minji=김^민지", organization="Example Animal Hospital"),
+            at=ANALYSED_AT + timedelta(minutes=40),
+            identity=Identity(),
+            style=style,
+            directory=folder,
+        ),
+    }
+
+
 @pytest.fixture(params=CHARSETS, ids=["no-charset", "ir149", "utf8"])
 def charset(request: pytest.FixtureRequest) -> Iterator[str | None]:
     yield request.param
@@ -80,6 +121,51 @@ def test_documents_are_valid_and_fit_their_source(
     assert invalid(overlay.path) == []
     together = run("dcentvfy", path, written.path, overlay.path)
     assert errors(together) == []
+
+
+@pytest.mark.parametrize("geometry", SrGeometry)
+@pytest.mark.parametrize("outcome", EVERY)
+def test_reports_of_every_kind_are_valid_and_can_be_read(
+    tmp_path: Path, outcome: str, charset: str | None, geometry: SrGeometry
+) -> None:
+    """Comprehensive, Comprehensive 3D, text and signed."""
+    path = dx_file(tmp_path / "source.dcm", rows=ROWS, columns=COLUMNS, charset=charset)
+    kinds = reports(evidence(path, outcome), tmp_path, Style(sr_geometry=geometry))
+    for document in kinds.values():
+        assert invalid(document.path) == []
+        printed = run("dsrdump", "+U8", "+Pl", document.path)
+        assert not [line for line in printed.splitlines() if line.startswith("E:")]
+        assert "AI" in printed
+    assert errors(run("dcentvfy", path, *(document.path for document in kinds.values()))) == []
+    for kind in ("comprehensive", "comprehensive 3d", "signed", "text"):
+        read = srread(kinds[kind].path)
+        has_groups = outcome in ("measured", "findings") and kind != "text"
+        assert isinstance(read.content, MeasurementReport) is has_groups
+    assert kinds["text"].ref.sop_class_uid == EnhancedSRStorage
+
+
+PIXELMED = "-Djdk.xml.xpathTotalOpLimit=0 -Djdk.xml.xpathExprOpLimit=0 -Djdk.xml.xpathExprGrpLimit=0"  # Debian 12's Java
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome", "geometry"),
+    [
+        ("comprehensive", "findings", SrGeometry.MEASURED),
+        ("comprehensive 3d", "findings", SrGeometry.REGION),
+        ("signed", "findings", SrGeometry.BOTH),
+        ("comprehensive", "declined", SrGeometry.MEASURED),
+        ("text", "findings", SrGeometry.MEASURED),
+    ],
+)
+def test_pixelmed_finds_no_error(tmp_path: Path, kind: str, outcome: str, geometry: SrGeometry) -> None:
+    path = dx_file(tmp_path / "source.dcm", rows=ROWS, columns=COLUMNS, charset="ISO 2022 IR 149")
+    document = reports(evidence(path, outcome), tmp_path, Style(sr_geometry=geometry))[kind]
+    command = [require_tool("DicomSRValidator"), str(document.path)]
+    environment = os.environ | {"JAVA_TOOL_OPTIONS": PIXELMED}
+    done = subprocess.run(command, capture_output=True, timeout=240, check=False, env=environment)
+    printed = (done.stdout + done.stderr).decode("utf-8", "replace")
+    assert "Root Template Validation Complete" in printed
+    assert [line for line in printed.splitlines() if line.startswith("Error") or "Exception" in line] == []
 
 
 @pytest.mark.parametrize("language", Language)

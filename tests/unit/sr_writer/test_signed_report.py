@@ -55,6 +55,17 @@ def test_it_is_verified_and_final_and_names_the_person(tmp_path: Path) -> None:
     assert ds.ContentTime == ds.InstanceCreationTime == SIGNED_AT.strftime("%H%M%S")
 
 
+def test_a_signature_makes_it_complete_and_hides_no_failed_image(tmp_path: Path) -> None:
+    """PS3.3 C.17.2: only a complete report is verified."""
+    both = [evidence(dx_file(tmp_path / f"{n}.dcm", instance=n), kind) for n, kind in ((1, "findings"), (2, "failed"))]
+    whole = report(both)
+    first = write_report(whole, identity=Identity(), style=STYLE, directory=tmp_path)
+    ds = dcmread(sign(whole, first, tmp_path).path)
+    assert (ds.CompletionFlag, ds.VerificationFlag) == ("COMPLETE", "VERIFIED")
+    assert ds.CompletionFlagDescription == "1 of 2 images could not be analysed"
+    assert "1 of 2 images could not be analysed." in named(ds, "121077")[0].TextValue
+
+
 def test_person_and_device_observed(tmp_path: Path) -> None:
     _, ds = signed(tmp_path)
     assert [item.ConceptCodeSequence[0].CodeMeaning for item in named(ds, "121005")] == ["Person", "Device"]
