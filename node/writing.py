@@ -18,7 +18,7 @@ from domain.identity import Identity
 from domain.types import Document, DocumentKind, Evidence, Report, Style
 from inference.reading import read_radiograph
 from sr_writer import (
-    draw_overlay,
+    draw_owner_picture,
     owner_page_series_uid,
     report_series_uid,
     write_overlay,
@@ -160,7 +160,7 @@ class Writing:
                 identity=self.identity,
                 style=style,
                 directory=self.results,
-                picture=_leading_picture(report, style),
+                picture=_leading_picture(report),
                 previous=self._predecessor(report, lambda each: owner_page_series_uid(each, self.identity), before),
             )
             yield Owed(document=page, destinations=names)
@@ -193,9 +193,9 @@ def _pixels_of(evidence: Evidence) -> Pixels | None:
         return None
 
 
-def _leading_picture(report: Report, style: Style) -> Image | None:
-    """The overlay of the first image that something was measured on, else of the first."""
+def _leading_picture(report: Report) -> Image | None:
+    """The first image that something was measured on, else the first, with its lines and without words."""
     measured = {finding.sop_instance_uid for finding in report.findings if finding.measurements}
     leading = next((item for item in report.evidence if item.answer.ref.sop_instance_uid in measured), report.evidence[0])
     pixels = _pixels_of(leading)
-    return None if pixels is None else draw_overlay(leading, pixels=pixels, language=style.language)
+    return None if pixels is None else draw_owner_picture(leading, pixels=pixels)

@@ -345,7 +345,7 @@ def _transposed(
         aside = max(0.0, nearest + 40 * unit - reach)
         nearest = reach + aside
         place = strokes.moved(strokes.moved(end, _outward(before, after, middle), -44 * unit), direction, aside)
-        _letter(picture, "S" if short else "L", place, kept, colour=SKY if short else YELLOW, size_px=36 * unit)
+        _letter(picture, "SA" if short else "LA", place, kept, colour=SKY if short else YELLOW, size_px=36 * unit)
 
 
 def _centre(points: Sequence[Point]) -> Point:

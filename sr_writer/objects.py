@@ -20,10 +20,11 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from domain.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Identity, digest
-from domain.types import Document, DocumentKind, InstanceRef
+from domain.types import Document, DocumentKind, InstanceRef, Style
 from sr_writer import charset
 from sr_writer.header import PATIENT, STUDY, Header
 
+DEFAULT_STYLE = Style()
 MANUFACTURER = "Houndsfield"
 MODEL_NAME = "HOUNDSFIELD"
 WRITER_VERSION = "1"  # counted up when the same answer is to be written differently
@@ -126,6 +127,11 @@ def _encode(ds: Dataset, transfer_syntax_uid: str) -> bytes:
     implicit = False  # every result is written with explicit VRs
     dcmwrite(buffer, ds, implicit_vr=implicit, little_endian=True, enforce_file_format=False)
     return transfer_syntax_uid.encode() + buffer.getvalue()
+
+
+def variant(style: Style) -> list[str]:
+    """What tells the series of another style from the default one's: two languages may meet in one PACS."""
+    return [] if style == DEFAULT_STYLE else [digest(canonical(style))]
 
 
 def canonical(value: Any) -> Any:

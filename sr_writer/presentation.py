@@ -78,9 +78,11 @@ class _Layer:
     texts: list[Dataset] = field(default_factory=list)
 
 
-def presentation_series_uid(study_instance_uid: str, identity: Identity) -> str:
+def presentation_series_uid(study_instance_uid: str, identity: Identity, style: Style = objects.DEFAULT_STYLE) -> str:
     """All presentation states of a study lie in one series."""
-    return identity.uid(identity.lineage(study_instance_uid, "presentation"), "series", DocumentKind.GSPS.value)
+    return identity.uid(
+        identity.lineage(study_instance_uid, "presentation"), "series", DocumentKind.GSPS.value, *objects.variant(style)
+    )
 
 
 def write_presentation_state(
@@ -106,7 +108,7 @@ def write_presentation_state(
         header,
         sop_class_uid=GrayscaleSoftcopyPresentationStateStorage,
         study_instance_uid=study_instance_uid,
-        series_instance_uid=presentation_series_uid(study_instance_uid, identity),
+        series_instance_uid=presentation_series_uid(study_instance_uid, identity, style),
         series_number=SERIES_NUMBER,
         series_description="AI annotations - not a diagnosis",
         instance_number=number,

@@ -22,13 +22,15 @@ from sr_writer.typeset import BOLD, GREY, GROUND, ORANGE, RULE, WHITE, Block, fi
 
 Pixels = npt.NDArray[np.float32]
 
-SERIES_NUMBER = 9003
+SERIES_NUMBER = 9008
 OWN_SIZE = 3200  # of all images together, where a destination wants no bound
 
 
-def summary_series_uid(study_instance_uid: str, identity: Identity) -> str:
+def summary_series_uid(study_instance_uid: str, identity: Identity, style: Style = objects.DEFAULT_STYLE) -> str:
     """All revisions of a study's summary lie in one series."""
-    return identity.uid(identity.lineage(study_instance_uid, "summary"), "series", DocumentKind.SC.value)
+    return identity.uid(
+        identity.lineage(study_instance_uid, "summary"), "series", DocumentKind.SC.value, *objects.variant(style)
+    )
 
 
 def write_summary(
@@ -61,7 +63,7 @@ def write_summary(
         headers[0],
         sop_class_uid=overlay.SOP_CLASS_UID,
         study_instance_uid=study_instance_uid,
-        series_instance_uid=summary_series_uid(study_instance_uid, identity),
+        series_instance_uid=summary_series_uid(study_instance_uid, identity, style),
         series_number=SERIES_NUMBER,
         series_description="AI summary - not a diagnosis",
         instance_number=revision,

@@ -14,32 +14,32 @@ from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
 from domain import codes, terms
-from domain.identity import Identity, digest
+from domain.identity import Identity
 from domain.types import Document, DocumentKind, Evidence, Language, Outcome, Report, Style
 from sr_writer import objects, overlay, wording
 from sr_writer.charset import plain
 from sr_writer.header import Header, read_header
 from sr_writer.report import root
 
-DEFAULT_STYLE = Style()
 SR_SERIES_NUMBER = 9001
 OVERLAY_SERIES_NUMBER = 9002
 TEXT_SERIES_NUMBER = 9003
 
 
 def report_series_uid(
-    report: Report, identity: Identity, style: Style = DEFAULT_STYLE, kind: DocumentKind = DocumentKind.SR
+    report: Report, identity: Identity, style: Style = objects.DEFAULT_STYLE, kind: DocumentKind = DocumentKind.SR
 ) -> str:
     """All revisions of a model's report of a study lie in one series. Reports in another style have one of their own, for
     OHIF shows only the last report of a series; so have text reports (kind TEXT_SR)."""
     lineage = identity.lineage(report.study_instance_uid, report.model.name if report.model else "")
-    variant = [] if style == DEFAULT_STYLE else [digest(objects.canonical(style))]
-    return identity.uid(lineage, "series", kind.value, *variant)
+    return identity.uid(lineage, "series", kind.value, *objects.variant(style))
 
 
-def overlay_series_uid(study_instance_uid: str, identity: Identity) -> str:
+def overlay_series_uid(study_instance_uid: str, identity: Identity, style: Style = objects.DEFAULT_STYLE) -> str:
     """All overlays of a study lie in one series."""
-    return identity.uid(identity.lineage(study_instance_uid, "overlay"), "series", DocumentKind.SC.value)
+    return identity.uid(
+        identity.lineage(study_instance_uid, "overlay"), "series", DocumentKind.SC.value, *objects.variant(style)
+    )
 
 
 def write_report(
@@ -168,7 +168,7 @@ def write_overlay(
         header,
         sop_class_uid=overlay.SOP_CLASS_UID,
         study_instance_uid=study_instance_uid,
-        series_instance_uid=overlay_series_uid(study_instance_uid, identity),
+        series_instance_uid=overlay_series_uid(study_instance_uid, identity, style),
         series_number=OVERLAY_SERIES_NUMBER,
         series_description="AI overlay - not a diagnosis",
         instance_number=number,

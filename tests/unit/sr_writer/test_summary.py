@@ -116,8 +116,8 @@ def test_it_is_one_capture_of_all_images_in_a_series_of_its_own(tmp_path: Path) 
     ds = dcmread(document.path)
     assert document.kind is DocumentKind.SC
     assert [source.ReferencedSOPInstanceUID for source in ds.SourceImageSequence] == ["2.25.90", "2.25.91"]
-    assert ds.SeriesInstanceUID == summary_series_uid(STUDY_UID, Identity())
-    assert ds.SeriesInstanceUID != overlay_series_uid(STUDY_UID, Identity())
+    assert ds.SeriesInstanceUID == summary_series_uid(STUDY_UID, Identity(), Style(language=EN))
+    assert ds.SeriesInstanceUID != overlay_series_uid(STUDY_UID, Identity(), Style(language=EN))
     assert (ds.InstanceNumber, ds.BurnedInAnnotation) == (3, "YES")
     assert ds.PatientName == dcmread(items[0].path).PatientName
 
