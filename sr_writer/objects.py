@@ -57,7 +57,8 @@ def result(
 ) -> Dataset:
     """Patient, study, series, equipment and SOP common modules; the caller adds what its own IOD wants.
 
-    made_at: its wall clock is written, as the source's times are.
+    made_at: its wall clock is written, as the source's times are. Series Date and Time are not (type 3): a series holds
+    documents of different times.
     """
     ds = Dataset()
     for keyword in TYPE_2:
@@ -78,8 +79,8 @@ def result(
     ds.Manufacturer = MANUFACTURER
     ds.ManufacturerModelName = MODEL_NAME
     ds.SoftwareVersions = WRITER_VERSION
-    ds.InstanceCreationDate = ds.ContentDate = ds.SeriesDate = made_at.strftime("%Y%m%d")
-    ds.InstanceCreationTime = ds.ContentTime = ds.SeriesTime = made_at.strftime("%H%M%S")
+    ds.InstanceCreationDate = ds.ContentDate = made_at.strftime("%Y%m%d")
+    ds.InstanceCreationTime = ds.ContentTime = made_at.strftime("%H%M%S")
     return ds
 
 

@@ -109,7 +109,6 @@ def structured(
         made_at=made_at,
     )
     ds.Modality = "SR"
-    del ds.SeriesDate, ds.SeriesTime  # optional here (PS3.3 C.17.1), and a series holds revisions of different times
     if report.model is not None:
         ds.SoftwareVersions = [objects.WRITER_VERSION, report.model.version[:64]]
     ds.ReferencedPerformedProcedureStepSequence = []
