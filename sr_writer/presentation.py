@@ -1,5 +1,4 @@
-"""Lines, outlines and words upon a source image as a Grayscale Softcopy Presentation State (PS3.3 A.33.1): the image stays
-what it is, and a viewer that applies presentation states shows or hides each layer.
+"""Lines, outlines and words upon an image as a Grayscale Softcopy Presentation State (PS3.3 A.33.1), in layers.
 
 A presentation state replaces the image's own grayscale pipeline, polarity included (PS3.4 N.2). So the source's look-up
 tables, its first sound window and its polarity are repeated in it: applied, the image looks as it did before.
@@ -80,9 +79,8 @@ class _Layer:
 
 def presentation_series_uid(study_instance_uid: str, identity: Identity, style: Style = objects.DEFAULT_STYLE) -> str:
     """All presentation states of a study lie in one series."""
-    return identity.uid(
-        identity.lineage(study_instance_uid, "presentation"), "series", DocumentKind.GSPS.value, *objects.variant(style)
-    )
+    lineage = identity.lineage(study_instance_uid, "presentation")
+    return identity.uid(lineage, "series", DocumentKind.GSPS.value, *objects.variant(style))
 
 
 def write_presentation_state(
