@@ -128,9 +128,11 @@ class Writing:
                 made_at=first.analysed_at,
             )
             owed.append(Owed(document=summary, destinations=names))
-        if (names := audience.wanting(DocumentKind.KOS)) is not None:
+        names = audience.wanting(DocumentKind.KOS)
+        named = [*(each.document for each in owed), *before.of_images(names or ())]
+        if names is not None and named:  # a set of nothing is no document, and must not cost the others theirs
             result_set = write_result_set(
-                [*(each.document for each in owed), *before.of_images(names)],
+                named,
                 source=first.evidence[0].path,
                 study_instance_uid=first.study_instance_uid,
                 identity=self.identity,
