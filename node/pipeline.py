@@ -123,17 +123,35 @@ class Pipeline:
 
     def give_up(self, task: Task, error: str) -> None:
         """A task that broke again and again dies visibly; its image or study still gets an answer: FAILED, and said so."""
+        if task.kind == "image":
+            self._give_up_image(task, error)
+            return
         with self.ledger.transaction() as tx:
             tasks.bury(tx, task, error=error)
-            if task.kind == "image":
-                image = images.get(tx, int(task.key))
-                ref = InstanceRef(sop_class_uid=image.sop_class_uid, sop_instance_uid=image.sop_instance_uid)
-                answer = ImageAnswer(ref=ref, outcome=Outcome.FAILED, reason=Reason(code="analysis_failed"))
-                self._answered(tx, image, answer, [])
-            elif task.kind == "study":
+            if task.kind == "study":
                 images.failed(tx, task.key)
             elif task.kind == "deliver":
                 documents.delivered(tx, documents.get_delivery(tx, task.key), DeliveryState.DEAD, status=error)
+
+    def _give_up_image(self, task: Task, error: str) -> None:
+        with self.ledger.transaction() as tx:
+            image = images.get(tx, int(task.key))
+        ref = InstanceRef(sop_class_uid=image.sop_class_uid, sop_instance_uid=image.sop_instance_uid)
+        answer = ImageAnswer(ref=ref, outcome=Outcome.FAILED, reason=Reason(code="analysis_failed"))
+        written: list[Owed] = []
+        try:
+            written = self.writing.of_image(
+                Evidence(answer=answer, sha256=image.sha256, path=image.path),
+                None,
+                study_instance_uid=image.study_instance_uid,
+                number=image.number,
+                made_at=local_time(task.started_at),
+            )
+        except Exception as again:  # noqa: BLE001  the panel may be what broke: then the study's report says FAILED alone
+            log.error("no overlay for a failed image", image=image.id, error=type(again).__name__)
+        with self.ledger.transaction() as tx:
+            tasks.bury(tx, task, error=error)
+            self._answered(tx, image, answer, written)
 
     def _answered(self, tx: Transaction, image: ImageRow, answer: ImageAnswer, written: Sequence[Owed]) -> None:
         images.answered(tx, image.id, answer)

@@ -201,6 +201,8 @@ def test_a_task_that_kills_its_worker_dies_at_last(pipeline: Pipeline, engine: E
         wait_until(lambda: len(reports(pipeline, study)) == 1, what="the report")
     answer = rows(pipeline, study)[0].answer
     assert answer is not None and answer.outcome is Outcome.FAILED
+    with pipeline.ledger.transaction() as tx:
+        assert [document.kind for document in documents.of_study(tx, study)].count("sc") == 1  # it says FAILED
 
 
 def test_a_worker_that_loses_a_lane_does_not_look_alive(
