@@ -225,6 +225,7 @@ REASONS: dict[str, Phrase] = {
     "unreadable": ("the image could not be read: {error}", "영상을 읽을 수 없습니다: {error}"),
     "not_an_image": ("the object holds no image", "영상이 없는 객체입니다"),
     "analysis_failed": ("the analysis of this image failed", "이 영상의 분석에 실패했습니다"),
+    "report_failed": ("the report of this study could not be written", "이 검사의 보고서를 작성하지 못했습니다"),
     "model_failed": ("the model broke on this image", "이 영상에서 모델이 실패했습니다"),
     "not_a_lateral_thorax": (
         "not recognised as a complete lateral thorax",

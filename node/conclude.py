@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from domain.types import Evidence, Finding, ModelIdentity, Outcome, Reason, Report
@@ -63,6 +64,23 @@ def conclude(study_instance_uid: str, evidence: Sequence[Evidence], *, revision:
         *(report(model, Outcome.ANALYSED, None) for model in spoken.values()),
         *(report(model, Outcome.FAILED, Reason(code="model_failed")) for model in broken.values()),
     ]
+
+
+def given_up(study_instance_uid: str, evidence: Sequence[Evidence], *, revision: int, analysed_at: datetime) -> Report:
+    """Of a study whose reports could not be written: FAILED, with nothing of the answers that may have broken them."""
+    reason = Reason(code="report_failed")
+    return Report(
+        study_instance_uid=study_instance_uid,
+        model=None,
+        outcome=Outcome.FAILED,
+        reason=reason,
+        evidence=tuple(
+            replace(item, answer=replace(item.answer, outcome=Outcome.FAILED, reason=reason, models=())) for item in evidence
+        ),
+        findings=(),
+        revision=revision,
+        analysed_at=analysed_at,
+    )
 
 
 def study_outcome(reports: Sequence[Report]) -> Outcome:

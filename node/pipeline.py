@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import structlog
 
 from config.settings import Settings
+from domain.errors import StorageUnavailable
 from domain.identity import digest
 from domain.types import (
     DeliveryState,
@@ -35,7 +36,7 @@ from ledger import documents, images, tasks
 from ledger.images import ImageRow
 from ledger.store import Ledger, Transaction
 from ledger.tasks import Task
-from node.conclude import conclude, evidence_of, is_image, local_time, study_outcome
+from node.conclude import conclude, evidence_of, given_up, is_image, local_time, study_outcome
 from node.writing import Before, Owed, Writing
 from spool import Spool
 
@@ -126,12 +127,33 @@ class Pipeline:
         if task.kind == "image":
             self._give_up_image(task, error)
             return
+        if task.kind == "study":
+            self._give_up_study(task, error)
+            return
         with self.ledger.transaction() as tx:
             tasks.bury(tx, task, error=error)
-            if task.kind == "study":
-                images.failed(tx, task.key)
-            elif task.kind == "deliver":
+            if task.kind == "deliver":
                 documents.delivered(tx, documents.get_delivery(tx, task.key), DeliveryState.DEAD, status=error)
+
+    def _give_up_study(self, task: Task, error: str) -> None:
+        with self.ledger.transaction() as tx:
+            rows = {row.sop_instance_uid: row for row in images.of_study(tx, task.key)}.values()
+            study = images.get_study(tx, task.key)
+        # An image without an answer yet owes the study again when it has one.
+        evidence = [item for item in (evidence_of(row) for row in rows if row.answer is not None) if is_image(item)]
+        revision, written = study.revision + 1, list[Owed]()
+        if evidence:
+            report = given_up(task.key, evidence, revision=revision, analysed_at=local_time(task.started_at))
+            try:
+                written = self.writing.of_given_up(report, self._before(task.key))
+            except OSError as again:
+                raise StorageUnavailable("a failed study's report could not be stored") from again
+        with self.ledger.transaction() as tx:
+            tasks.bury(tx, task, error=error)
+            _owe(tx, written)
+            images.reported(
+                tx, task.key, outcome=Outcome.FAILED, revision=revision, evidence=""
+            )  # tried again: not "nothing new"
 
     def _give_up_image(self, task: Task, error: str) -> None:
         with self.ledger.transaction() as tx:
@@ -147,6 +169,8 @@ class Pipeline:
                 number=image.number,
                 made_at=local_time(task.started_at),
             )
+        except OSError as full:
+            raise StorageUnavailable("a failed image's overlay cannot be stored") from full
         except Exception as again:  # noqa: BLE001  the panel may be what broke: then the study's report says FAILED alone
             log.error("no overlay for a failed image", image=image.id, error=type(again).__name__)
         with self.ledger.transaction() as tx:

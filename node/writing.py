@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 from PIL.Image import Image
 
 from config.settings import Destination, Settings
-from domain.errors import HoundsfieldError
+from domain.errors import HoundsfieldError, StorageUnavailable
 from domain.identity import Identity
-from domain.types import Document, DocumentKind, Evidence, Report, Style
+from domain.types import Document, DocumentKind, Evidence, Radiograph, Report, Style
 from inference.reading import read_radiograph
 from sr_writer import (
     draw_owner_picture,
     owner_page_series_uid,
     report_series_uid,
+    summary_series_uid,
     write_overlay,
     write_owner_page,
     write_presentation_state,
     write_report,
     write_result_set,
+    write_summary,
     write_text_report,
 )
-from sr_writer.summary import write_summary
+from sr_writer.owner_words import scaled
+from sr_writer.write import read
 
 Pixels = npt.NDArray[np.float32]
 
 WITHOUT_DESTINATION = (DocumentKind.SR, DocumentKind.SC)
+# What a vet reads: when one of these cannot be written the task has failed. The others accompany them.
+ANSWERS = (DocumentKind.SR, DocumentKind.TEXT_SR, DocumentKind.SC)
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +74,37 @@ class _Audience:
         return names or None
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What could be written, and what could not: a document that breaks must not take the others with it."""
+
+    owed: list[Owed] = field(default_factory=list)
+    broken: list[tuple[DocumentKind, tuple[str, ...], Exception]] = field(default_factory=list)
+
+    def add(self, kind: DocumentKind, names: tuple[str, ...] | None, write: Callable[[], Document | None]) -> None:
+        """names: None when nobody wants it. OSError and StorageUnavailable are this machine's: all of it waits then."""
+        if names is None:
+            return
+        try:
+            document = write()
+        except (OSError, StorageUnavailable):
+            raise
+        except Exception as error:  # noqa: BLE001  whatever breaks one writer: raised by `complete` where it must be
+            log.error("a document could not be written", kind=kind.value, error=type(error).__name__)
+            self.broken.append((kind, names, error))
+            return
+        if document is not None:
+            self.owed.append(Owed(document=document, destinations=names))
+
+    def complete(self) -> list[Owed]:
+        """Raises what broke an answer, or left a destination without any document."""
+        reached = {name for each in self.owed for name in each.destinations}
+        for kind, names, error in self.broken:
+            if kind in ANSWERS or not reached.issuperset(names):
+                raise error
+        return self.owed
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writing:
     settings: Settings
@@ -81,43 +120,59 @@ class Writing:
         self, evidence: Evidence, pixels: Pixels | None, *, study_instance_uid: str, number: int, made_at: datetime
     ) -> list[Owed]:
         """At once, when the image is answered: its overlay and its presentation state."""
-        owed = []
+        written = _Written()
         for audience in self._audiences():
-            if (names := audience.wanting(DocumentKind.SC, overlays="image")) is not None:
-                overlay = write_overlay(
+
+            def overlay(style: Style = audience.style) -> Document:
+                return write_overlay(
                     evidence,
                     pixels=pixels,
                     study_instance_uid=study_instance_uid,
                     identity=self.identity,
-                    style=audience.style,
+                    style=style,
                     directory=self.results,
                     number=number,
                     made_at=made_at,
                 )
-                owed.append(Owed(document=overlay, destinations=names))
-            if (names := audience.wanting(DocumentKind.GSPS)) is not None:
-                state = write_presentation_state(
+
+            def state(style: Style = audience.style) -> Document | None:
+                return write_presentation_state(
                     evidence,
                     study_instance_uid=study_instance_uid,
                     identity=self.identity,
-                    style=audience.style,
+                    style=style,
                     directory=self.results,
                     number=number,
                     made_at=made_at,
                 )
-                if state is not None:
-                    owed.append(Owed(document=state, destinations=names))
-        return owed
+
+            written.add(DocumentKind.SC, audience.wanting(DocumentKind.SC, overlays="image"), overlay)
+            written.add(DocumentKind.GSPS, audience.wanting(DocumentKind.GSPS), state)
+        return written.complete()
 
     def of_study(self, reports: Sequence[Report], before: Before) -> list[Owed]:
         """When the study is concluded: reports, summary, owner's page, and the set of all results."""
-        return [owed for audience in self._audiences() for owed in self._of_audience(audience, reports, before)]
+        return self._of_study(reports, before).complete()
 
-    def _of_audience(self, audience: _Audience, reports: Sequence[Report], before: Before) -> list[Owed]:
-        owed = [each for report in reports for each in self._report(audience, report, before)]
+    def of_given_up(self, report: Report, before: Before) -> list[Owed]:
+        """The same for a study whose reports broke again and again: as much as can be written of one that says FAILED."""
+        return self._of_study([report], before).owed
+
+    def _of_study(self, reports: Sequence[Report], before: Before) -> _Written:
+        written = _Written()
+        reports = [read(report)[0] for report in reports]  # "image 2 of 3" is the same in every document
+        for audience in self._audiences():
+            self._of_audience(audience, reports, before, written)
+        return written
+
+    def _of_audience(self, audience: _Audience, reports: Sequence[Report], before: Before, written: _Written) -> None:
+        before_it = len(written.owed)
         first = reports[0]
-        if (names := audience.wanting(DocumentKind.SC, overlays="study")) is not None:
-            summary = write_summary(
+        for report in reports:
+            self._report(audience, report, before, written)
+
+        def summary() -> Document:
+            return write_summary(
                 first.evidence,
                 pixels=[_pixels_of(item) for item in first.evidence],
                 study_instance_uid=first.study_instance_uid,
@@ -127,11 +182,16 @@ class Writing:
                 revision=first.revision,
                 made_at=first.analysed_at,
             )
-            owed.append(Owed(document=summary, destinations=names))
-        names = audience.wanting(DocumentKind.KOS)
-        named = [*(each.document for each in owed), *before.of_images(names or ())]
-        if names is not None and named:  # a set of nothing is no document, and must not cost the others theirs
-            result_set = write_result_set(
+
+        def result_set(names: Sequence[str]) -> Document | None:
+            summaries = summary_series_uid(
+                first.study_instance_uid, self.identity, audience.style
+            )  # older ones are superseded
+            of_images = (each for each in before.of_images(names) if each.series_instance_uid != summaries)
+            named = [*(each.document for each in written.owed[before_it:]), *of_images]
+            if not named:  # a set of nothing is no document, and must not cost the others theirs
+                return None
+            return write_result_set(
                 named,
                 source=first.evidence[0].path,
                 study_instance_uid=first.study_instance_uid,
@@ -141,31 +201,34 @@ class Writing:
                 number=first.revision,
                 made_at=first.analysed_at,
             )
-            owed.append(Owed(document=result_set, destinations=names))
-        return owed
 
-    def _report(self, audience: _Audience, report: Report, before: Before) -> Iterator[Owed]:
-        style = audience.style
-        for kind, write in ((DocumentKind.SR, write_report), (DocumentKind.TEXT_SR, write_text_report)):
-            if (names := audience.wanting(kind)) is not None:
-                document = write(
-                    report,
-                    identity=self.identity,
-                    style=style,
-                    directory=self.results,
-                    previous=self._predecessor(report, partial(_series_uid, self.identity, style, kind), before),
-                )
-                yield Owed(document=document, destinations=names)
-        if (names := audience.wanting(DocumentKind.PDF)) is not None:
-            page = write_owner_page(
+        written.add(DocumentKind.SC, audience.wanting(DocumentKind.SC, overlays="study"), summary)
+        wanting = audience.wanting(DocumentKind.KOS)
+        written.add(DocumentKind.KOS, wanting, lambda: result_set(wanting or ()))
+
+    def _report(self, audience: _Audience, report: Report, before: Before, written: _Written) -> None:
+        def structured(kind: DocumentKind, write: Callable[..., Document]) -> Document:
+            return write(
                 report,
                 identity=self.identity,
-                style=style,
+                style=audience.style,
+                directory=self.results,
+                previous=self._predecessor(report, partial(_series_uid, self.identity, audience.style, kind), before),
+            )
+
+        def page() -> Document:
+            return write_owner_page(
+                report,
+                identity=self.identity,
+                style=audience.style,
                 directory=self.results,
                 picture=_leading_picture(report),
                 previous=self._predecessor(report, lambda each: owner_page_series_uid(each, self.identity), before),
             )
-            yield Owed(document=page, destinations=names)
+
+        for kind, write in ((DocumentKind.SR, write_report), (DocumentKind.TEXT_SR, write_text_report)):
+            written.add(kind, audience.wanting(kind), partial(structured, kind, write))
+        written.add(DocumentKind.PDF, audience.wanting(DocumentKind.PDF), page)
 
     def _audiences(self) -> list[_Audience]:
         """Where nobody wants results they are still written, in the node's language."""
@@ -189,15 +252,22 @@ def _series_uid(identity: Identity, style: Style, kind: DocumentKind, report: Re
 
 def _pixels_of(evidence: Evidence) -> Pixels | None:
     """The image again as displayed; None where it cannot be read."""
+    seen = _radiograph(evidence)
+    return None if seen is None else seen.pixels
+
+
+def _radiograph(evidence: Evidence) -> Radiograph | None:
     try:
-        return read_radiograph(evidence.path, assumed_species=None).pixels
+        return read_radiograph(evidence.path, assumed_species=None)
     except HoundsfieldError:
         return None
 
 
 def _leading_picture(report: Report) -> Image | None:
-    """The first image that something was measured on, else the first, with its lines and without words."""
-    measured = {finding.sop_instance_uid for finding in report.findings if finding.measurements}
-    leading = next((item for item in report.evidence if item.answer.ref.sop_instance_uid in measured), report.evidence[0])
-    pixels = _pixels_of(leading)
-    return None if pixels is None else draw_owner_picture(leading, pixels=pixels)
+    """The image whose number the page shows on its scale, else the first one measured, else the first; without words."""
+    shown = [finding.sop_instance_uid for finding, _ in scaled(report)]
+    measured = [finding.sop_instance_uid for finding in report.findings if finding.measurements]
+    uid = next(iter([*shown, *measured]), None)
+    leading = next((item for item in report.evidence if item.answer.ref.sop_instance_uid == uid), report.evidence[0])
+    seen = _radiograph(leading)
+    return None if seen is None else draw_owner_picture(leading, pixels=seen.pixels, pixel_aspect=seen.pixel_aspect)

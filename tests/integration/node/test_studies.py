@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from factories import dx_dataset, dx_file
@@ -15,7 +16,8 @@ from pydicom import dcmread
 import node.worker
 import node.writing
 from config.settings import Settings, parse
-from domain.types import Document, InstanceRef, Outcome, Received
+from domain.errors import StorageUnavailable
+from domain.types import Document, DocumentKind, InstanceRef, Outcome, Received, Report
 from inference.engine import Engine
 from inference.package import load_package
 from ledger import documents, images, tasks
@@ -258,3 +260,94 @@ def test_a_report_from_the_console_owes_no_answer(pipeline: Pipeline, engine: En
         wait_until(idle(pipeline), what="nothing to do")
     with pipeline.ledger.transaction() as tx:
         assert documents.of_study(tx, study) == []
+
+
+@pytest.fixture
+def wanted(settings: Settings) -> Settings:
+    """A destination that wants every kind of a study's documents."""
+    to = settings.destination[0].model_copy(
+        update={"documents": tuple(map(DocumentKind, ("sr", "text_sr", "pdf", "kos", "sc"))), "overlays": "study"}
+    )
+    return settings.model_copy(update={"destination": (to,)})
+
+
+def broken(*_: object, **__: object) -> None:
+    raise ZeroDivisionError("a value from a header")
+
+
+def test_a_study_whose_report_breaks_owes_one_that_says_failed_and_can_be_tried_again(
+    wanted: Settings, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node.worker, "FIRST_RETRY_SECONDS", 0.01)
+    real = node.writing.write_report
+
+    def breaks_on_answers(report: Report, **more: Any) -> Document:
+        if report.outcome is not Outcome.FAILED:
+            raise ZeroDivisionError("a value from a header")
+        return real(report, **more)
+
+    monkeypatch.setattr(node.writing, "write_report", breaks_on_answers)
+    pipeline = open_pipeline(wanted)
+    with Running(pipeline, engine):
+        study = receive(pipeline, dx_file(tmp_path / "a.dcm"))
+        wait_until(lambda: len(reports(pipeline, study)) == 1, what="the report that says FAILED")
+        with pipeline.ledger.transaction() as tx:
+            (dead,) = (row for row in tasks.owed(tx) if row.state == "dead")
+            filed = documents.of_study(tx, study)
+            owed = [documents.get_delivery(tx, f"{document.ref.sop_instance_uid}>pacs") for document in filed]
+            assert images.get_study(tx, study).state == "FAILED"
+        assert sorted(document.kind for document in filed) == ["kos", "pdf", "sc", "sr", "text_sr"]
+        assert len(owed) == len(filed)
+        (sr,) = reports(pipeline, study)
+        assert dcmread(sr.path).SeriesDescription == "AI: ANALYSIS FAILED"
+        assert "the report of this study could not be written" in sr.path.read_bytes().decode(errors="replace")
+        monkeypatch.setattr(node.writing, "write_report", real)
+        with pipeline.ledger.transaction() as tx:
+            tasks.retry(tx, dead.id)
+        wait_until(lambda: len(reports(pipeline, study)) == 2, what="the report after all")
+    with pipeline.ledger.transaction() as tx:
+        mended = images.get_study(tx, study)
+    assert (mended.state, mended.revision) == ("ANALYSED", 2)
+    pipeline.ledger.close()
+
+
+def test_a_failed_study_gets_what_can_be_written_even_where_its_report_cannot(
+    wanted: Settings, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node.worker, "FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(node.writing, "write_report", broken)
+    pipeline = open_pipeline(wanted)
+
+    def filed(study: str) -> list[str]:
+        with pipeline.ledger.transaction() as tx:
+            return sorted(document.kind for document in documents.of_study(tx, study))
+
+    with Running(pipeline, engine):
+        study = receive(pipeline, dx_file(tmp_path / "a.dcm"))
+        wait_until(lambda: filed(study) == ["kos", "pdf", "sc", "text_sr"], what="what can be written, FAILED")
+    pipeline.ledger.close()
+
+
+def test_a_failed_studys_report_waits_for_a_full_disk(
+    wanted: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine
+) -> None:
+    pipeline = open_pipeline(wanted)
+    receive(pipeline, dx_file(tmp_path / "a.dcm"))
+    with pipeline.ledger.transaction() as tx:
+        image = tasks.claim(tx, "analysis", connections={})
+    assert image is not None
+    pipeline.answer_image(image, engine)
+    with pipeline.ledger.transaction() as tx:
+        tx.connection.exec_driver_sql("UPDATE task SET run_at = 0")
+        task = tasks.claim(tx, "analysis", connections={})
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(node.writing, "write_report", full)
+    assert task is not None
+    with pytest.raises(StorageUnavailable):
+        pipeline.give_up(task, "broke")
+    with pipeline.ledger.transaction() as tx:
+        assert [row.state for row in tasks.owed(tx) if row.kind == "study"] == ["running"]  # its lease brings it back
+    pipeline.ledger.close()
