@@ -172,6 +172,32 @@ class Radiograph:
         return int(self.pixels.shape[1])
 
 
+class QualityIssue(StrEnum):
+    """What can be wrong with how a radiograph was taken."""
+
+    CROPPED = "cropped"  # anatomy that the view must show is outside the image
+    ROTATED_BODY = "rotated-body"  # the animal is turned about its own long axis
+    UNDEREXPOSED = "underexposed"
+    OVEREXPOSED = "overexposed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """What a model says of one issue: PRESENT means that the image has it."""
+
+    issue: QualityIssue
+    outcome: FindingOutcome
+    probability: float  # 0..1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orientation:
+    """How the image as it came is made upright: mirrored left to right first, then turned clockwise by quarter turns."""
+
+    quarter_turns: int = 0  # 0..3
+    mirrored: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelIdentity:
     """Which model spoke: what every report names, so that a number can be traced to its weights."""
@@ -211,6 +237,7 @@ class Measurement:
     lines: Mapping[str, tuple[Point, Point]]
     interval: ReferenceInterval | None = None
     spacing_source: SpacingSource | None = None  # for lengths: what its millimetres mean
+    deviation: float | None = None  # standard deviation in `unit`, from how sure the model is of its landmarks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +261,7 @@ class Finding:
     measurements: tuple[Measurement, ...] = ()
     guides: tuple[Shape, ...] = ()  # what an overlay draws beside the measured lines, such as the counted vertebrae
     by_person: bool = False  # entered or corrected by a person: no model is named for it
+    urgent: bool = False  # its model package asks that a person be told at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,6 +272,7 @@ class ModelAnswer:
     outcome: Outcome
     reason: Reason | None = None
     findings: tuple[Finding, ...] = ()
+    view_rank: int = 0  # place of the image's view among those that the model prefers, from 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +291,10 @@ class ImageAnswer:
     species: Species | None = None
     species_source: Source = Source.UNKNOWN
     models: tuple[ModelAnswer, ...] = ()
+    triage: ModelIdentity | None = None  # the model that looked at the image first
+    orientation: Orientation | None = None  # None where nobody judged it
+    quality: tuple[Quality, ...] = ()  # empty where nobody judged it
+    shadow: tuple[ModelAnswer, ...] = ()  # kept for comparison, never filed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -378,3 +411,14 @@ class Received:
     modality: str  # the settings' name of the sender
     part10_header: bytes = field(repr=False)
     data_set: bytes | bytearray | memoryview = field(repr=False)
+
+
+class AlarmKind(StrEnum):
+    """What a person must know of without having asked; each stays open until it is mended or acknowledged."""
+
+    DEAD_TASK = "dead_task"
+    DESTINATION_DOWN = "destination_down"
+    DISK = "disk"  # too little of it: low, or images are being refused
+    MISSING_FILE = "missing_file"  # an acknowledged image whose file is gone
+    CONFLICT = "conflict"  # one SOP Instance UID came with two contents
+    URGENT_FINDING = "urgent_finding"  # marked so by a model package

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from domain.types import Radiograph, Reason, View
-from inference.package import Applicability
+from inference.manifest import Applicability
 
 _SIDES = (View.RIGHT_LATERAL, View.LEFT_LATERAL)
 

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from domain.errors import ModelFailed, ModelInvalid
 from inference.heart import read_heart
-from inference.package import EXPECTED, SAMPLE, Head, ModelPackage, load_package, read_manifest
+from inference.manifest import HeartHead
+from inference.package import EXPECTED, SAMPLE, ModelPackage, load_package, read_manifest
 from inference.plane import Grays
 from inference.runtime import Runtime
 
@@ -94,7 +95,7 @@ def _sample(package: ModelPackage) -> tuple[Grays, dict[str, _ExpectedHeart]]:
     return sample, expected
 
 
-def _try_head(head: Head, sample: Grays, expected: dict[str, _ExpectedHeart], runtime: Runtime) -> None:
+def _try_head(head: HeartHead, sample: Grays, expected: dict[str, _ExpectedHeart], runtime: Runtime) -> None:
     wanted = expected.get(head.kind)
     if wanted is None:
         raise _Fault("sample", f"{EXPECTED} does not say what head {head.kind} answers to {SAMPLE}")

@@ -26,7 +26,7 @@ from domain.types import (
     View,
 )
 from inference.heart import OUT_OF_FRAME, HeartReading, Predict, read_heart
-from inference.package import Head
+from inference.manifest import HeartHead
 from inference.plane import Plane
 
 FloatArray = npt.NDArray[np.float64]
@@ -47,7 +47,7 @@ class HeadAnswer:
     region: Region | None
 
 
-def read_head(head: Head, *, plane: Plane, predict: Predict, radiograph: Radiograph) -> HeadAnswer:
+def read_head(head: HeartHead, *, plane: Plane, predict: Predict, radiograph: Radiograph) -> HeadAnswer:
     """Ask the model and say its answer about this image. ModelFailed when it breaks, or answers what cannot be read."""
     gates = head.operating_points
     try:

@@ -1,53 +1,8 @@
 """A model package: a folder with `model.onnx`, `package.toml`, `CARD.md`, and a sample to try it on.
 
-    format = 1
-    name = "canine-thorax-vhs"            # lower case, digits, hyphens; the folder's name
-    version = "0.1.0"
-    manufacturer = "Houndsfield"
-    intended_use = "Drafts a vertebral heart score on lateral thoraxes of dogs for a veterinarian to check."
-    clinical_status = "demonstration"     # demonstration | research | validated
-    onnx_sha256 = "9f86d0…"               # of model.onnx, 64 hexadecimal digits
-    opset = 18                            # of the default ONNX domain
-
-    [applicability]                       # an image that contradicts one of these is declined; an empty list allows all
-    modalities = ["DX", "CR"]
-    species = ["dog"]
-    regions = ["thorax"]
-    views = ["lateral", "right-lateral", "left-lateral"]
-    least_rows = 256                      # source pixels
-    least_columns = 320
-
-    [input]                               # float32 (N, 1, rows, columns), 0 black to 1 white
-    name = "image"
-    rows = 256
-    columns = 320
-    low_percent = 0.5                     # these percentiles of the image become 0 and 1 (`inference.plane.stretch`);
-    high_percent = 99.5                   #   the border around it is 0
-
-    [outputs]                             # name → shape without the batch; checked against model.onnx
-    points = [5, 2]
-    spine = [1, 64, 80]
-    phase = [2, 64, 80]
-    views = [4]
-
-    [[head]]
-    kind = "vertebral-heart-score"        # the reader of the outputs: `inference.findings`
-    concept = { value = "VHS", scheme = "99HNDSFLD", meaning = "Vertebral heart score" }
-    [head.operating_points]               # the reader's thresholds by name: the fields of `inference.heart.Gates`
-    lateral_probability = 0.5
-    axis_ratio = [0.8, 1.8]
-
-    [performance]
-    sentence = "200 unseen phantoms: mean absolute error 0.30 vertebra, 97 % measured; not validated on animals."
-    [[performance.figure]]
-    measure = "mean absolute error"
-    value = 0.30
-    unit = "vertebrae"
-    n = 200
-    data_set = "houndsfield phantoms, seeds 900000 to 900199"
-
-`sample.png` is an 8-bit gray image of rows × columns, the input after the mapping (0 … 255 for 0 … 1), and `expected.json`
-says what the model must answer to it: {"vertebral-heart-score": {"vhs": 10.2, "tolerance": 0.1}}.
+`package.toml` is `inference.manifest.Manifest`; docs/model-package.md tells how to make a package. `sample.png` is an 8-bit
+gray image of rows × columns, the input after the mapping (0 … 255 for 0 … 1), and `expected.json` says what each head must
+answer to it: {"vertebral-heart-score": {"vhs": 10.2, "tolerance": 0.1}}.
 """
 
 from __future__ import annotations
@@ -57,110 +12,19 @@ import tomllib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from domain.errors import ModelInvalid
 from domain.identity import Identity
-from domain.types import Code, ModelIdentity, Region, Species, View
-from inference.heart import Gates
+from domain.types import ModelIdentity
+from inference.manifest import HEAD_KINDS, Manifest
 
 MANIFEST = "package.toml"
 WEIGHTS = "model.onnx"
 CARD = "CARD.md"
 SAMPLE = "sample.png"
 EXPECTED = "expected.json"
-
-HeadKind = Literal["vertebral-heart-score"]
-HEAD_OUTPUTS: dict[HeadKind, frozenset[str]] = {  # what the reader of a head asks of the model
-    "vertebral-heart-score": frozenset({"points", "views", "spine", "phase"}),
-}
-Text = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=1)]
-Percent = Annotated[float, Field(ge=0, le=100)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Applicability(_Section):
-    """Where a model is valid; an empty tuple says nothing about its key."""
-
-    modalities: tuple[Text, ...] = ()
-    species: tuple[Species, ...] = ()
-    regions: tuple[Region, ...] = ()
-    views: tuple[View, ...] = ()
-    least_rows: Count = 1
-    least_columns: Count = 1
-
-
-class Input(_Section):
-    name: Text
-    rows: Annotated[int, Field(ge=16, le=4096)]
-    columns: Annotated[int, Field(ge=16, le=4096)]
-    low_percent: Percent
-    high_percent: Percent
-
-    @model_validator(mode="after")
-    def _order(self) -> Input:
-        if self.low_percent >= self.high_percent:
-            raise ValueError("low_percent must be below high_percent")
-        return self
-
-
-class Concept(_Section):
-    value: Text
-    scheme: Text
-    meaning: Text
-
-    @property
-    def code(self) -> Code:
-        return Code(value=self.value, scheme=self.scheme, meaning=self.meaning)
-
-
-class Head(_Section):
-    kind: HeadKind
-    concept: Concept
-    operating_points: Gates = Gates()
-
-
-class Figure(_Section):
-    measure: Text
-    value: float
-    unit: Text
-    n: Count
-    data_set: Text
-
-
-class Performance(_Section):
-    sentence: Text
-    figure: Annotated[tuple[Figure, ...], Field(min_length=1)]
-
-
-class Manifest(_Section):
-    format: Literal[1]
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
-    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
-    manufacturer: Text
-    intended_use: Text
-    clinical_status: Literal["demonstration", "research", "validated"]
-    onnx_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    opset: Count
-    applicability: Applicability
-    input: Input
-    outputs: Annotated[dict[str, tuple[Count, ...]], Field(min_length=1)]
-    head: Annotated[tuple[Head, ...], Field(min_length=1)]
-    performance: Performance
-
-    @model_validator(mode="after")
-    def _heads_have_outputs(self) -> Manifest:
-        for head in self.head:
-            missing = sorted(HEAD_OUTPUTS[head.kind] - self.outputs.keys())
-            if missing:
-                raise ValueError(f"outputs.{missing[0]} is missing: head {head.kind} reads it")
-        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +79,8 @@ def read_manifest(directory: Path) -> Manifest:
         raise ModelInvalid(f"model package {directory.name}: {MANIFEST} is not TOML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
+        parts = [part for part in first["loc"] if part not in HEAD_KINDS]
+        key = ".".join(str(part + 1) if isinstance(part, int) else part for part in parts)
         said = "there is no such key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
         where = f"{MANIFEST}, {key}" if key else MANIFEST
         raise ModelInvalid(f"model package {directory.name}: {where}: {said}") from error

@@ -35,7 +35,8 @@ from domain.types import (
 from inference.applicability import contradiction
 from inference.engine import Engine
 from inference.heart import REASONS as HEART_REASONS
-from inference.package import Applicability, load_package
+from inference.manifest import Applicability
+from inference.package import load_package
 from inference.runtime import Runtime
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
