@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from config.profiles import PROFILES, Profile
 from domain.errors import SettingsInvalid
-from domain.types import DocumentKind, Language, Peer, Region, Species, SrGeometry, Style, View
+from domain.types import AlarmKind, DocumentKind, Language, Peer, Region, Species, SrGeometry, Style, View
 
 
 def _ae_title(value: str) -> str:
@@ -35,11 +35,33 @@ def _network(value: str) -> str:
     return value
 
 
+def _postgresql_url(value: str) -> str:
+    if value and not value.startswith("postgresql://"):
+        raise ValueError("empty for SQLite in data_dir, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+    return value
+
+
+def _amqp_url(value: str) -> str:
+    if value and not value.startswith(("amqp://", "amqps://")):
+        raise ValueError("empty, or amqp://USER:PASSWORD@HOST:PORT/VHOST")
+    return value
+
+
+def _http_url(value: str) -> str:
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError("an address such as https://pacs.example/dicom-web")
+    return value
+
+
 AeTitle = Annotated[str, AfterValidator(_named_ae_title)]
 AeTitleOrBlank = Annotated[str, AfterValidator(_ae_title)]
 Network = Annotated[str, AfterValidator(_network)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Days = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+_SECRETS = ("database_url", "broker_url", "url", "username", "password", "token")  # never repeated in an error
 
 
 class _Section(BaseModel):
@@ -52,13 +74,43 @@ class Node(_Section):
     port: Port = 11112
     data_dir: Path = Path("var")
     language: Language = Language.KOREAN
-    database_url: Literal[""] = ""
-    dispatch: Literal["embedded"] = "embedded"
+    database_url: Annotated[str, AfterValidator(_postgresql_url)] = Field(default="", repr=False)  # may hold a password
+    dispatch: Literal["embedded", "celery"] = "embedded"
+    broker_url: Annotated[str, AfterValidator(_amqp_url)] = Field(default="", repr=False)
     workers: Annotated[int, Field(ge=1, le=64)] = 1
+    trusted_proxies: tuple[Network, ...] = ()
+    step_seconds: Seconds = 600.0
+    drain_seconds: Seconds = 30.0
     max_associations: Annotated[int, Field(ge=1, le=1000)] = 32
     idle_seconds: Seconds = 60.0
     max_pdu_megabytes: Annotated[int, Field(ge=1, le=1024)] = 64
     max_object_megabytes: Annotated[int, Field(ge=1, le=2048)] = 1024
+
+    @model_validator(mode="after")
+    def _celery_needs_servers(self) -> Node:
+        if self.dispatch == "celery" and not (self.database_url and self.broker_url):
+            raise ValueError('dispatch = "celery" needs database_url (PostgreSQL) and broker_url (RabbitMQ)')
+        return self
+
+
+class Disk(_Section):
+    refuse_below_megabytes: Annotated[int, Field(ge=0)] = 2000
+    warn_below_megabytes: Annotated[int, Field(ge=0)] = 10_000
+
+    @model_validator(mode="after")
+    def _order(self) -> Disk:
+        if self.warn_below_megabytes < self.refuse_below_megabytes:
+            raise ValueError("warn_below_megabytes must not be below refuse_below_megabytes")
+        return self
+
+
+class Retention(_Section):
+    """Days after which what is not owed any more is deleted, by the study's state; 0 keeps it for ever."""
+
+    analysed_days: Days = 0.0
+    declined_days: Days = 0.0
+    failed_days: Days = 0.0
+    done_tasks_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
 
 
 class Study(_Section):
@@ -80,6 +132,7 @@ class Modality(_Section):
     called_ae: AeTitle | None = None
     clinic: str = "main"
     species: Species = Species.DOG
+    urgent: bool = False
 
     @model_validator(mode="after")
     def _blank_needs_host(self) -> Modality:
@@ -90,10 +143,16 @@ class Modality(_Section):
 
 class Destination(_Section):
     name: Annotated[str, Field(min_length=1)]
-    kind: Literal["dimse"] = "dimse"
-    ae_title: AeTitle
-    host: Annotated[str, Field(min_length=1)]
+    kind: Literal["dimse", "orthanc", "dicomweb", "folder"] = "dimse"
+    ae_title: AeTitleOrBlank = ""
+    host: str = ""
     port: Port = 104
+    url: Annotated[str, AfterValidator(_http_url)] = ""
+    username: str = Field(default="", repr=False)
+    password: str = Field(default="", repr=False)
+    token: str = Field(default="", repr=False)
+    ca_file: Path | None = None
+    path: Path | None = None
     profile: Profile = Profile.GENERIC
     documents: Annotated[tuple[DocumentKind, ...], Field(min_length=1)] | None = None
     sr_geometry: SrGeometry | None = None
@@ -101,11 +160,22 @@ class Destination(_Section):
     overlays: Literal["image", "study"] = "image"
     overlay_longest_side: Annotated[int, Field(ge=0, le=6000)] = 1600
     overlay_encoding: Literal["jpeg", "uncompressed"] = "jpeg"
-    verify: Literal["find", "none"] = "find"
+    verify: Literal["find", "commitment", "none"] = "find"
     verify_seconds: Seconds = 60.0
     timeout_seconds: Seconds = 30.0
     connections: Annotated[int, Field(ge=1, le=16)] = 2
+    per_minute: Annotated[int, Field(ge=0)] = 0
     give_up_days: Seconds = 7.0
+
+    @model_validator(mode="after")
+    def _kind_has_its_keys(self) -> Destination:
+        needed = {"dimse": ("ae_title", "host"), "orthanc": ("url",), "dicomweb": ("url",), "folder": ("path",)}[self.kind]
+        missing = [key for key in needed if not getattr(self, key)]
+        if missing:
+            raise ValueError(f'kind = "{self.kind}" needs {" and ".join(missing)}')
+        if self.verify == "commitment" and self.kind != "dimse":
+            raise ValueError('verify = "commitment" is for kind = "dimse"; the others verify by themselves')
+        return self
 
     @property
     def wanted(self) -> tuple[DocumentKind, ...]:
@@ -126,6 +196,33 @@ class Destination(_Section):
         return Peer(ae_title=self.ae_title, host=self.host, port=self.port, calling_ae=calling_ae)
 
 
+class Notify(_Section):
+    """Who is told when a person is needed. What is sent names studies by their place in the node, never an animal."""
+
+    name: Annotated[str, Field(min_length=1)]
+    kind: Literal["mail", "webhook"]
+    events: Annotated[tuple[AlarmKind, ...], Field(min_length=1)] = tuple(AlarmKind)
+    destination_down_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 15.0
+    url: Annotated[str, AfterValidator(_http_url)] = Field(default="", repr=False)  # may hold a secret
+    token: str = Field(default="", repr=False)
+    host: str = ""
+    port: Port = 25
+    security: Literal["none", "starttls", "tls"] = "none"
+    username: str = Field(default="", repr=False)
+    password: str = Field(default="", repr=False)
+    sender: str = ""
+    recipients: tuple[str, ...] = ()
+    timeout_seconds: Seconds = 30.0
+
+    @model_validator(mode="after")
+    def _kind_has_its_keys(self) -> Notify:
+        needed = {"mail": ("host", "sender", "recipients"), "webhook": ("url",)}[self.kind]
+        missing = [key for key in needed if not getattr(self, key)]
+        if missing:
+            raise ValueError(f'kind = "{self.kind}" needs {" and ".join(missing)}')
+        return self
+
+
 class Models(_Section):
     dir: str = ""
 
@@ -133,8 +230,11 @@ class Models(_Section):
 class Settings(_Section):
     node: Node = Node()
     study: Study = Study()
+    disk: Disk = Disk()
+    retention: Retention = Retention()
     modality: tuple[Modality, ...] = ()
     destination: tuple[Destination, ...] = ()
+    notify: tuple[Notify, ...] = ()
     models: Models = Models()
 
     @model_validator(mode="after")
@@ -142,6 +242,7 @@ class Settings(_Section):
         for section, names in (
             ("modality", [item.name for item in self.modality]),
             ("destination", [item.name for item in self.destination]),
+            ("notify", [item.name for item in self.notify]),
         ):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
@@ -165,7 +266,13 @@ def load(path: Path) -> Settings:
     base = path.resolve().parent
     node = settings.node.model_copy(update={"data_dir": base / settings.node.data_dir})
     models = settings.models.model_copy(update={"dir": str(base / settings.models.dir) if settings.models.dir else ""})
-    return settings.model_copy(update={"node": node, "models": models})
+    destinations = tuple(_placed(to, base) for to in settings.destination)
+    return settings.model_copy(update={"node": node, "models": models, "destination": destinations})
+
+
+def _placed(to: Destination, base: Path) -> Destination:
+    files = {key: base / path for key, path in (("path", to.path), ("ca_file", to.ca_file)) if path is not None}
+    return to.model_copy(update=files)
 
 
 def parse(content: dict[str, Any]) -> Settings:
@@ -182,7 +289,8 @@ def _fault(location: tuple[int | str, ...], message: str, given: object) -> str:
         key += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if key else str(part)
     if message == "Extra inputs are not permitted":
         return f"{key}: there is no such key"
-    if message == "Input should be a valid tuple" and location[-1] in ("modality", "destination"):
+    if message == "Input should be a valid tuple" and location[-1] in ("modality", "destination", "notify"):
         return f"{key}: write it with two brackets, [[{key}]]"
     said = message.removeprefix("Value error, ")
-    return f"{key or 'settings'}: {said}" + (f" (it is {given!r})" if isinstance(given, str | int | float) else "")
+    shown = isinstance(given, str | int | float) and location[-1] not in _SECRETS
+    return f"{key or 'settings'}: {said}" + (f" (it is {given!r})" if shown else "")

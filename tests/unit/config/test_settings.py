@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import Destination, Modality, Settings, load, parse
+from config.settings import Destination, Modality, Notify, Settings, load, parse
 from domain.errors import SettingsInvalid
 from domain.types import Language, SrGeometry
 
@@ -27,10 +27,17 @@ def faults(content: dict[str, object]) -> list[str]:
         ({"node": {"prot": 104}}, r"node\.prot: there is no such key"),
         ({"modality": [{"name": "a", "ae_title": ""}]}, r'modality\[1\]: ae_title may be "" only together with host'),
         ({"modality": [{"name": "a", "ae_title": "A", "host": "room"}]}, r"modality\[1\]\.host: an address such as"),
-        ({"destination": [{"name": "p", "ae_title": "P"}]}, r"destination\[1\]\.host: Field required"),
+        ({"destination": [{"name": "p", "ae_title": "P"}]}, r'destination\[1\]: kind = "dimse" needs host'),
+        ({"destination": [{"name": "o", "kind": "orthanc"}]}, r'destination\[1\]: kind = "orthanc" needs url'),
+        ({"destination": [{"name": "f", "kind": "folder"}]}, r'destination\[1\]: kind = "folder" needs path'),
+        ({"destination": [{"name": "o", "kind": "dicomweb", "url": "pacs"}]}, r"destination\[1\]\.url: an address such as"),
+        ({"notify": [{"name": "n", "kind": "mail"}]}, r"notify\[1\]: .*needs host and sender and recipients"),
+        ({"node": {"dispatch": "celery"}}, r"node: dispatch = .celery. needs database_url"),
+        ({"node": {"broker_url": "redis://x"}}, r"node\.broker_url: empty, or amqp"),
+        ({"disk": {"warn_below_megabytes": 1}}, r"disk: warn_below_megabytes must not be below"),
         ({"study": {"quiet_seconds": 9, "max_wait_seconds": 3}}, r"study: max_wait_seconds must not be shorter"),
         ({"destination": {"name": "pacs"}}, r"destination: write it with two brackets, \[\[destination\]\]"),
-        ({"node": {"database_url": "postgresql://x"}}, r"node\.database_url: Input should be ''"),
+        ({"node": {"database_url": "mysql://x"}}, r"node\.database_url: empty for SQLite"),
         ({"study": {"quiet_seconds": float("inf")}}, r"study\.quiet_seconds: Input should be a finite number"),
         ({"study": {"expected_views": {"thorax": []}}}, r"study\.expected_views\.thorax: .*at least 1 item"),
     ],
@@ -43,6 +50,10 @@ def test_all_faults_are_said_at_once() -> None:
     assert len(faults({"node": {"port": 0, "language": "fr"}, "study": {"quiet_seconds": -1}})) == 3
 
 
+def test_a_fault_repeats_no_password() -> None:
+    assert "secret" not in faults({"node": {"database_url": "mysql://node:secret@db/houndsfield"}})[0]
+
+
 def test_two_destinations_of_one_name_are_refused() -> None:
     pacs = {"name": "pacs", "ae_title": "PACS", "host": "192.0.2.10"}
     assert "used twice" in faults({"destination": [pacs, pacs]})[0]
@@ -52,14 +63,14 @@ def test_the_shipped_file_shows_every_key_with_its_default() -> None:
     text = importlib.resources.files("config").joinpath("default.toml").read_text(encoding="utf-8")
     assert parse(tomllib.loads(text)) == Settings()
     example = tomllib.loads(re.sub(r"(?m)^# (?=\[\[|[a-z_]+ = )", "", text))
-    for section, model in (("modality", Modality), ("destination", Destination)):
+    for section, model in (("modality", Modality), ("destination", Destination), ("notify", Notify)):
         shown = example[section][0]
         assert set(shown) == set(model.model_fields)
         for key, field in model.model_fields.items():
-            if not field.is_required() and field.get_default() is not None:
-                default = field.get_default()
+            default = None if field.is_required() else field.get_default()
+            if default not in (None, "", ()):  # what has no default shows an example
                 assert shown[key] == (list(default) if isinstance(default, tuple) else default), key
-    for section in ("node", "study", "models"):
+    for section in ("node", "study", "disk", "retention", "models"):
         assert set(example[section]) == set(type(getattr(Settings(), section)).model_fields)
 
 
