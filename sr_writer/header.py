@@ -11,6 +11,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import data_element_generator, read_file_meta_info, read_preamble
+from pydicom.multival import MultiValue
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import DA, DT, PN_DELIMS, TEXT_VR_DELIMS, TM, validate_value
 
@@ -65,6 +67,9 @@ IMAGE = (
     "PixelSpacing",
     "ImagerPixelSpacing",
     "PixelAspectRatio",
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
 )
 CODE_ITEM = ("CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "CodeMeaning")
 ITEMS = {  # what an item of each sequence may hold
@@ -84,8 +89,11 @@ IDENTIFIERS = {"PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyID", "
 ENUMERATED = {
     "PatientSexNeutered": ("ALTERED", "UNALTERED"),
     "AnatomicalOrientationType": ("BIPED", "QUADRUPED"),
+    "LossyImageCompression": ("00", "01"),
 }
 PAIRS = {"PatientOrientation", "PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"}
+LISTS = {"LossyImageCompressionRatio", "LossyImageCompressionMethod"}
+SPACINGS_MM = 1e-4, 100.0  # between pixels of any detector or film; other values are faults of the console
 LONGEST = {"PN": 64 * 3 + 2, "LO": 64, "SH": 16}
 TEXT_VRS = {"PN", "LO", "SH", "ST", "LT", "UT", "UC"}
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
@@ -107,13 +115,20 @@ class Header:
     def text(self, keyword: str) -> str:
         return str(self.attributes.get(keyword, "") or "")
 
+    def texts(self, keyword: str) -> list[str]:
+        """Each value of an attribute that may have several."""
+        value = self.attributes.get(keyword)
+        return [str(part) for part in value] if isinstance(value, MultiValue) else [self.text(keyword)] if value else []
+
     @property
     def spacing_mm(self) -> tuple[float, float] | None:
         """Between rows and between columns as the header says, be it at the detector; None where it is silent."""
-        pair = self.attributes.get("PixelSpacing") or self.attributes.get("ImagerPixelSpacing")
-        if not pair or min(map(float, pair)) <= 0:
-            return None
-        return float(pair[0]), float(pair[1])
+        least, most = SPACINGS_MM
+        for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+            pair = [float(part) for part in self.attributes.get(keyword, ())]
+            if pair and least < min(pair) and max(pair) < most:
+                return pair[0], pair[1]
+        return None
 
     @property
     def pixel_aspect(self) -> float:
@@ -125,6 +140,20 @@ class Header:
                 if height > 0 and width > 0 and 0.1 < height / width < 10:
                     return height / width
         return 1.0
+
+
+@contextmanager
+def tolerant() -> Iterator[None]:
+    """Around what pydicom reads of a file that may be broken: the rest of the block is left out then.
+
+    pydicom 3.0 has no error of its own for that. Damage shows as whatever the bytes provoke: struct.error, KeyError,
+    NotImplementedError, OverflowError, zlib.error, RecursionError. No result may depend on it, so this is the one place
+    that takes all of them.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they are about values that are checked here, and may quote them
+        with suppress(Exception):  # see above; not logged, for it may quote a value
+            yield
 
 
 def read_header(path: Path) -> Header:
@@ -143,20 +172,16 @@ def read_header(path: Path) -> Header:
 
 
 def _parse(path: Path) -> Dataset:
-    with path.open("rb") as opened, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they are about values that are checked here, and may quote them
-        wanted = [tag for tag in map(tag_for_keyword, (*KEYWORDS, "SpecificCharacterSet")) if tag is not None]
-        try:
-            return dcmread(opened, stop_before_pixels=True, force=True, specific_tags=wanted)
-        except Exception:  # noqa: BLE001, S110  pydicom raises anything on broken files, RecursionError included
-            pass
-        return _parse_until_it_breaks(path, wanted)
+    wanted = [tag for tag in map(tag_for_keyword, (*KEYWORDS, "SpecificCharacterSet")) if tag is not None]
+    with path.open("rb") as opened, tolerant():
+        return dcmread(opened, stop_before_pixels=True, force=True, specific_tags=wanted)
+    return _parse_until_it_breaks(path, wanted)
 
 
 def _parse_until_it_breaks(path: Path, wanted: list[int]) -> Dataset:
     """Element by element; the first that cannot be read ends it, with what was read before it kept."""
     kept = Dataset()
-    try:
+    with tolerant():
         with path.open("rb") as opened:
             read_preamble(opened, force=True)
         syntax = str(read_file_meta_info(str(path)).get("TransferSyntaxUID", ImplicitVRLittleEndian))
@@ -173,8 +198,6 @@ def _parse_until_it_breaks(path: Path, wanted: list[int]) -> Dataset:
         for element in elements:
             if int(element.tag) in wanted:
                 kept[element.tag] = element
-    except Exception:  # noqa: BLE001, S110  as above
-        pass
     return kept
 
 
@@ -201,12 +224,10 @@ def _declared(source: Dataset) -> tuple[str, ...]:
 
 def _valid(source: Dataset, keywords: tuple[str, ...], declared: tuple[str, ...]) -> Iterator[tuple[str, object]]:
     for keyword in keywords:
-        if keyword not in source:
-            continue
-        try:
-            value = _value(source, keyword, declared)
-        except Exception:  # noqa: BLE001, S112  whatever a value breaks, the result is written without it
-            continue
+        value: object = None
+        if keyword in source:
+            with tolerant():
+                value = _value(source, keyword, declared)
         if value not in (None, "", []):
             yield keyword, value
 
@@ -223,6 +244,8 @@ def _value(source: Dataset, keyword: str, declared: tuple[str, ...]) -> object:
     if keyword in PAIRS:
         parts = [_checked(keyword, vr, part.strip(" \0")) for part in text.split("\\")]
         return parts if len(parts) == 2 and all(parts) else None
+    if keyword in LISTS:
+        return [_checked(keyword, vr, part.strip(" \0")) for part in text.split("\\")]
     if vr in TEXT_VRS:
         return _text(keyword, vr, text)
     return _checked(keyword, vr, text.strip(" \0"))

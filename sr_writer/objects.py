@@ -7,11 +7,12 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from sr_writer.header import PATIENT, STUDY, Header
 DEFAULT_STYLE = Style()
 MANUFACTURER = "Houndsfield"
 MODEL_NAME = "HOUNDSFIELD"
+PRODUCT_VERSION = version("houndsfield")
 WRITER_VERSION = "1"  # counted up when the same answer is to be written differently
 TYPE_2 = (  # empty where the source is silent
     "PatientName",
@@ -78,7 +80,7 @@ def result(
     ds.InstanceNumber = instance_number
     ds.Manufacturer = MANUFACTURER
     ds.ManufacturerModelName = MODEL_NAME
-    ds.SoftwareVersions = WRITER_VERSION
+    ds.SoftwareVersions = PRODUCT_VERSION
     ds.InstanceCreationDate = ds.ContentDate = made_at.strftime("%Y%m%d")
     ds.InstanceCreationTime = ds.ContentTime = made_at.strftime("%H%M%S")
     return ds
@@ -128,6 +130,37 @@ def _encode(ds: Dataset, transfer_syntax_uid: str) -> bytes:
     implicit = False  # every result is written with explicit VRs
     dcmwrite(buffer, ds, implicit_vr=implicit, little_endian=True, enforce_file_format=False)
     return transfer_syntax_uid.encode() + buffer.getvalue()
+
+
+def reference(ref: InstanceRef) -> Dataset:
+    """An item of a sequence that names instances (PS3.3 table 10-11)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = ref.sop_class_uid
+    item.ReferencedSOPInstanceUID = ref.sop_instance_uid
+    if ref.frame_number is not None:
+        item.ReferencedFrameNumber = ref.frame_number
+    return item
+
+
+def references(study_instance_uid: str, instances: Iterable[tuple[str, InstanceRef]]) -> Dataset:
+    """A study's instances below their series (PS3.3 C.17.2.1). instances: each with its Series Instance UID, in order."""
+    by_series: dict[str, list[Dataset]] = {}
+    for series, ref in instances:
+        by_series.setdefault(series, []).append(reference(ref))
+    study = Dataset()
+    study.StudyInstanceUID = study_instance_uid
+    study.ReferencedSeriesSequence = []
+    for series, items in by_series.items():
+        item = Dataset()
+        item.SeriesInstanceUID = series
+        item.ReferencedSOPSequence = items
+        study.ReferencedSeriesSequence.append(item)
+    return study
+
+
+def predecessor(document: Document) -> Dataset:
+    """An item of Predecessor Documents Sequence."""
+    return references(document.study_instance_uid, [(document.series_instance_uid, document.ref)])
 
 
 def variant(style: Style) -> list[str]:

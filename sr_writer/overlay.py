@@ -57,15 +57,21 @@ def fill(ds: Dataset, evidence: Evidence, *, header: Header, pixels: npt.NDArray
         pixel_aspect=header.pixel_aspect,
         longest_side=style.overlay_longest_side,
     )
-    fill_picture(ds, picture, [evidence.answer.ref], header=header, style=style)
+    fill_picture(ds, picture, [evidence.answer.ref], headers=[header], style=style)
     ds.PatientOrientation = header.attributes.get("PatientOrientation") or ""
     if "AnatomicalOrientationType" in header.attributes:
         ds.AnatomicalOrientationType = header.text("AnatomicalOrientationType")
     ds.DerivationDescription = "AI results drawn on the image and beside it; not for measuring"
 
 
-def fill_picture(ds: Dataset, picture: Image.Image, sources: Sequence[InstanceRef], *, header: Header, style: Style) -> None:
-    """Add the modules of a Secondary Capture to a result: SC equipment, general image, image pixel."""
+def fill_picture(
+    ds: Dataset, picture: Image.Image, sources: Sequence[InstanceRef], *, headers: Sequence[Header], style: Style
+) -> None:
+    """Add the modules of a Secondary Capture to a result: SC equipment, general image, image pixel.
+
+    headers: of the sources.
+    """
+    header = headers[0]
     ds.Modality = "OT"
     ds.ConversionType = "WSD"
     ds.SecondaryCaptureDeviceManufacturer = objects.MANUFACTURER
@@ -78,18 +84,28 @@ def fill_picture(ds: Dataset, picture: Image.Image, sources: Sequence[InstanceRe
     else:  # consoles write their own words; Laterality (type 2C) must be there unless a known part forbids it
         ds.Laterality = ""
     ds.BurnedInAnnotation = "YES"
-    ds.SourceImageSequence = [_source(ref) for ref in sources]
-    _pixels(ds, picture, jpeg=style.overlay_jpeg)
+    ds.SourceImageSequence = [objects.reference(ref) for ref in sources]
+    _losses(ds, headers, _pixels(ds, picture, jpeg=style.overlay_jpeg))
 
 
-def _source(ref: InstanceRef) -> Dataset:
-    source = Dataset()
-    source.ReferencedSOPClassUID = ref.sop_class_uid
-    source.ReferencedSOPInstanceUID = ref.sop_instance_uid
-    return source
+def _losses(ds: Dataset, headers: Sequence[Header], own: Sequence[tuple[str, str]]) -> None:
+    """What a source has lost stays lost in all that is derived of it (PS3.3 C.7.6.1.1.5). own: ratio and method."""
+    lossy = next((header for header in headers if header.text("LossyImageCompression") == "01"), None)
+    if lossy is None and not own:
+        return
+    ds.LossyImageCompression = "01"
+    losses = list(own)
+    if lossy is not None:
+        ratios, methods = (lossy.texts(f"LossyImageCompression{name}") for name in ("Ratio", "Method"))
+        if len(ratios) == len(methods):
+            losses = [*zip(ratios, methods, strict=True), *own]  # in the order of compression
+    if losses:
+        ds.LossyImageCompressionRatio = [ratio for ratio, _ in losses]
+        ds.LossyImageCompressionMethod = [method for _, method in losses]
 
 
-def _pixels(ds: Dataset, picture: Image.Image, *, jpeg: bool) -> None:
+def _pixels(ds: Dataset, picture: Image.Image, *, jpeg: bool) -> list[tuple[str, str]]:
+    """Ratio and method where it loses something."""
     ds.SamplesPerPixel = 3
     ds.PlanarConfiguration = 0
     ds.Rows, ds.Columns = picture.height, picture.width
@@ -101,13 +117,11 @@ def _pixels(ds: Dataset, picture: Image.Image, *, jpeg: bool) -> None:
         content = picture.tobytes()
         ds.PixelData = content + b"\0" * (len(content) % 2)
         ds["PixelData"].VR = "OB"
-        return
+        return []
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
     stream = buffer.getvalue()
     ds.PhotometricInterpretation = "YBR_FULL_422"  # CP-1653: also where the stream does not subsample
-    ds.LossyImageCompression = "01"
-    ds.LossyImageCompressionRatio = f"{3 * picture.width * picture.height / len(stream):.2f}"
-    ds.LossyImageCompressionMethod = "ISO_10918_1"
     ds.PixelData = encapsulate([stream])
     ds["PixelData"].is_undefined_length = True
+    return [(f"{3 * picture.width * picture.height / len(stream):.2f}", "ISO_10918_1")]

@@ -89,7 +89,7 @@ def write_owner_page(
     page = draw_page(report, picture=picture, language=style.language, study_date=header.text("StudyDate"))
     _fill(ds, evidence, _pdf(page, report, style.language), pictured=picture is not None)
     if previous is not None:
-        ds.PredecessorDocumentsSequence = [_predecessor(previous)]
+        ds.PredecessorDocumentsSequence = [objects.predecessor(previous)]
     return objects.write(
         ds,
         kind=DocumentKind.PDF,
@@ -322,26 +322,7 @@ def _fill(ds: Dataset, evidence: Sequence[Evidence], content: bytes, *, pictured
     ds.VerificationFlag = "UNVERIFIED"
     ds.DocumentTitle = "AI measurements for the owner - not a diagnosis"
     ds.ConceptNameCodeSequence = []
-    ds.SourceInstanceSequence = [
-        _reference(item.answer.ref.sop_class_uid, item.answer.ref.sop_instance_uid) for item in evidence
-    ]
+    ds.SourceInstanceSequence = [objects.reference(item.answer.ref) for item in evidence]
     ds.MIMETypeOfEncapsulatedDocument = "application/pdf"
     ds.EncapsulatedDocumentLength = len(content)
     ds.EncapsulatedDocument = content + b"\0" * (len(content) % 2)
-
-
-def _predecessor(document: Document) -> Dataset:
-    series = Dataset()
-    series.SeriesInstanceUID = document.series_instance_uid
-    series.ReferencedSOPSequence = [_reference(document.ref.sop_class_uid, document.ref.sop_instance_uid)]
-    study = Dataset()
-    study.StudyInstanceUID = document.study_instance_uid
-    study.ReferencedSeriesSequence = [series]
-    return study
-
-
-def _reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = sop_class_uid
-    item.ReferencedSOPInstanceUID = sop_instance_uid
-    return item

@@ -7,7 +7,6 @@ tables, its first sound window and its polarity are repeated in it: applied, the
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,7 +33,6 @@ from domain.types import (
     Evidence,
     Finding,
     FindingOutcome,
-    InstanceRef,
     Language,
     Point,
     Shape,
@@ -42,7 +40,7 @@ from domain.types import (
 )
 from sr_writer import objects, strokes, wording
 from sr_writer.charset import plain
-from sr_writer.header import Header, read_header
+from sr_writer.header import Header, read_header, tolerant
 from sr_writer.overlay import UNPAIRED
 
 SERIES_NUMBER = 9004
@@ -247,21 +245,12 @@ def _boxed(text: str, units: str, first: Point, last: Point) -> Dataset:
 # What it refers to
 
 
-def _image(ref: InstanceRef) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = ref.sop_class_uid
-    item.ReferencedSOPInstanceUID = ref.sop_instance_uid
-    if ref.frame_number is not None:
-        item.ReferencedFrameNumber = ref.frame_number
-    return item
-
-
 def _series(evidence: Evidence, header: Header, identity: Identity) -> Dataset:
     ref = evidence.answer.ref
     item = Dataset()
     # the same stand-in as in a report: a file without a readable Series Instance UID is still drawn on
     item.SeriesInstanceUID = header.text("SeriesInstanceUID") or identity.uid("unknown series of", ref.sop_instance_uid)
-    item.ReferencedImageSequence = [_image(ref)]
+    item.ReferencedImageSequence = [objects.reference(ref)]
     return item
 
 
@@ -271,11 +260,9 @@ def _whole(evidence: Evidence, header: Header) -> Dataset:
     item.DisplayedAreaTopLeftHandCorner = [1, 1]
     item.DisplayedAreaBottomRightHandCorner = [evidence.answer.columns, evidence.answer.rows]
     item.PresentationSizeMode = "SCALE TO FIT"
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
-        spacing = header.attributes.get(keyword)
-        if spacing and min(map(float, spacing)) > 0:
-            item.PresentationPixelSpacing = list(spacing)
-            return item
+    if header.spacing_mm is not None:
+        item.PresentationPixelSpacing = list(map(_decimal, header.spacing_mm))
+        return item
     item.PresentationPixelAspectRatio = list(header.attributes.get("PixelAspectRatio") or ("1", "1"))
     return item
 
@@ -287,7 +274,7 @@ def _layers(ds: Dataset, layers: dict[str, _Layer], evidence: Evidence) -> None:
         if not (layer.graphics or layer.texts):
             continue
         annotation = Dataset()
-        annotation.ReferencedImageSequence = [_image(evidence.answer.ref)]
+        annotation.ReferencedImageSequence = [objects.reference(evidence.answer.ref)]
         annotation.GraphicLayer = name
         if layer.texts:
             annotation.TextObjectSequence = layer.texts
@@ -347,14 +334,10 @@ def _look(ds: Dataset, evidence: Evidence) -> None:
 
 
 def _pipeline(path: Path) -> Dataset:
-    """The elements that decide how the image looks; empty for a file that cannot be read."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they may quote values
-        try:
-            source = dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(PIPELINE))
-        except Exception:  # noqa: BLE001  whatever pydicom raises on a broken file: it is shown as it is stored
-            return Dataset()
-    return source
+    """The elements that decide how the image looks; empty for a file that cannot be read: it is shown as it is stored."""
+    with tolerant():
+        return dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(PIPELINE))
+    return Dataset()
 
 
 def _numbers(source: Dataset, keyword: str) -> list[float]:

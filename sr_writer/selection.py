@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, KeyObjectSelectionDocumentStorage
@@ -46,94 +47,56 @@ class Rejection(Enum):
     WRONG_PATIENT = Code(value="113038", scheme="DCM", meaning="Incorrect Modality Worklist Entry")
 
 
-def write_result_set(
-    documents: Sequence[Document],
-    *,
-    source: Path,
-    study_instance_uid: str,
-    identity: Identity,
-    style: Style,
-    directory: Path,
-    number: int,
-    made_at: datetime,
-) -> Document:
-    """Names all documents of one revision, so that a viewer can find them together; in `directory`, named by its UID.
+class Filing(TypedDict):
+    """What both kinds of selection need beside the documents they name.
 
-    source: one of the study's images, whose header it repeats. number: the revision, from 1, and the Instance Number in
-    the study's series of result sets. made_at: every time in it, as wall clock. ValueError without documents or with one
-    of another study; OSError when it cannot be written.
+    source: one of the study's images, whose header it repeats. number: Instance Number in the study's series of such
+    selections, from 1. made_at: every time in it, as wall clock.
     """
-    return _write(
-        documents,
-        title=OF_INTEREST,
-        words=SET_WORDS[style.language].format(number=number),
-        series=("result set", SET_SERIES_NUMBER, "AI result set"),
-        source=source,
-        study_instance_uid=study_instance_uid,
-        identity=identity,
-        style=style,
-        directory=directory,
-        number=number,
-        made_at=made_at,
-    )
+
+    source: Path
+    study_instance_uid: str
+    identity: Identity
+    style: Style
+    directory: Path
+    number: int
+    made_at: datetime
 
 
-def write_rejection(
-    documents: Sequence[Document],
-    *,
-    why: Rejection,
-    source: Path,
-    study_instance_uid: str,
-    identity: Identity,
-    style: Style,
-    directory: Path,
-    number: int,
-    made_at: datetime,
-) -> Document:
-    """A rejection note: an archive that knows them no longer shows what it names. Arguments as for `write_result_set`.
+def write_result_set(documents: Sequence[Document], **filing: Unpack[Filing]) -> Document:
+    """Names all documents of one revision, the `number`, so that a viewer can find them together; in `directory`, named by
+    its UID. ValueError without documents or with one of another study; OSError when it cannot be written.
+    """
+    words = SET_WORDS[filing["style"].language].format(number=filing["number"])
+    return _write(documents, OF_INTEREST, words, ("result set", SET_SERIES_NUMBER, "AI result set"), **filing)
+
+
+def write_rejection(documents: Sequence[Document], *, why: Rejection, **filing: Unpack[Filing]) -> Document:
+    """A rejection note: an archive that knows them no longer shows what it names. Errors as of `write_result_set`.
 
     WRONG_PATIENT: it repeats the header that the rejected documents were filed under, or the archive won't match them.
     """
-    return _write(
-        documents,
-        title=why.value,
-        words=REJECTION_WORDS[style.language],
-        series=("rejection", REJECTION_SERIES_NUMBER, "AI results withdrawn"),
-        source=source,
-        study_instance_uid=study_instance_uid,
-        identity=identity,
-        style=style,
-        directory=directory,
-        number=number,
-        made_at=made_at,
-    )
+    words = REJECTION_WORDS[filing["style"].language]
+    series = ("rejection", REJECTION_SERIES_NUMBER, "AI results withdrawn")
+    return _write(documents, why.value, words, series, **filing)
 
 
 def _write(
-    documents: Sequence[Document],
-    *,
-    title: Code,
-    words: str,
-    series: tuple[str, int, str],
-    source: Path,
-    study_instance_uid: str,
-    identity: Identity,
-    style: Style,
-    directory: Path,
-    number: int,
-    made_at: datetime,
+    documents: Sequence[Document], title: Code, words: str, series: tuple[str, int, str], **filing: Unpack[Filing]
 ) -> Document:
-    if not documents or any(document.study_instance_uid != study_instance_uid for document in documents):
+    """series: the role that its identity follows from, number and description."""
+    if not documents or any(document.study_instance_uid != filing["study_instance_uid"] for document in documents):
         raise ValueError("a selection names at least one document, and only those of its own study")
     documents = sorted(documents, key=_order)
     role, series_number, description = series
-    header = read_header(source)
-    lineage = identity.lineage(study_instance_uid, role)
+    study_instance_uid, identity = filing["study_instance_uid"], filing["identity"]
+    style, number, made_at = filing["style"], filing["number"], filing["made_at"]
+    header = read_header(filing["source"])
     ds = objects.result(
         header,
         sop_class_uid=KeyObjectSelectionDocumentStorage,
         study_instance_uid=study_instance_uid,
-        series_instance_uid=identity.uid(lineage, "series", DocumentKind.KOS.value),
+        series_instance_uid=identity.uid(identity.lineage(study_instance_uid, role), "series", DocumentKind.KOS.value),
         series_number=series_number,
         series_description=description,
         instance_number=number,
@@ -141,7 +104,8 @@ def _write(
     )
     ds.Modality = "KO"
     ds.ReferencedPerformedProcedureStepSequence = []
-    ds.CurrentRequestedProcedureEvidenceSequence = [_evidence(documents, study_instance_uid)]
+    named = [(document.series_instance_uid, document.ref) for document in documents]
+    ds.CurrentRequestedProcedureEvidenceSequence = [objects.references(study_instance_uid, named)]
     _content(ds, documents, title=title, words=plain(words), language=style.language, identity=identity)
     return objects.write(
         ds,
@@ -156,28 +120,13 @@ def _write(
             "made_at": made_at,
         },
         identity=identity,
-        directory=directory,
+        directory=filing["directory"],
     )
 
 
 def _order(document: Document) -> tuple[str, str, str]:
     """By kind: the order in which the caller has them must not decide the bytes."""
     return document.kind.value, document.series_instance_uid, document.ref.sop_instance_uid
-
-
-def _evidence(documents: Sequence[Document], study_instance_uid: str) -> Dataset:
-    by_series: dict[str, list[Dataset]] = {}
-    for document in documents:
-        by_series.setdefault(document.series_instance_uid, []).append(_reference(document))
-    study = Dataset()
-    study.StudyInstanceUID = study_instance_uid
-    study.ReferencedSeriesSequence = []
-    for uid, references in by_series.items():
-        item = Dataset()
-        item.SeriesInstanceUID = uid
-        item.ReferencedSOPSequence = references
-        study.ReferencedSeriesSequence.append(item)
-    return study
 
 
 def _content(
@@ -205,7 +154,7 @@ def _content(
     for document in documents:
         is_image = "Image Storage" in UID(document.ref.sop_class_uid).name
         item = _item("CONTAINS", "IMAGE" if is_image else "COMPOSITE")
-        item.ReferencedSOPSequence = [_reference(document)]
+        item.ReferencedSOPSequence = [objects.reference(document.ref)]
         ds.ContentSequence.append(item)
 
 
@@ -221,11 +170,4 @@ def _item(relationship: str, value_type: str, name: Code | None = None) -> Datas
 def _code(code: Code) -> Dataset:
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme, code.meaning
-    return item
-
-
-def _reference(document: Document) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = document.ref.sop_class_uid
-    item.ReferencedSOPInstanceUID = document.ref.sop_instance_uid
     return item

@@ -69,7 +69,7 @@ def write_summary(
         instance_number=revision,
         made_at=made_at,
     )
-    overlay.fill_picture(ds, picture, [item.answer.ref for item in evidence], header=headers[0], style=style)
+    overlay.fill_picture(ds, picture, [item.answer.ref for item in evidence], headers=headers, style=style)
     ds.DerivationDescription = "Summary of AI results, drawn on all images and beside them; not for measuring"
     return objects.write(
         ds,

@@ -16,7 +16,7 @@ from sr_writer import narrative, wording
 from sr_writer.header import Header
 from sr_writer.report import imaging_report, observation_context
 from sr_writer.tree import container, dicom, text, text_of_image
-from sr_writer.write import finish, read, structured
+from sr_writer.write import write_tree
 
 # Headings of CID 7001 in the codes of its first edition, which all viewers and validators know; elements of CID 7002.
 PROCEDURE = DicomCode("121064", "DCM", "Current Procedure Descriptions")
@@ -40,24 +40,14 @@ def write_text_report(
     previous: Document | None = None,
 ) -> Document:
     """An Enhanced SR in `directory`, in a series of its own; `previous` is one too. Errors as in `write_report`."""
-    report, headers = read(report)
-    ds = structured(
+    return write_tree(
         report,
-        headers,
+        lambda report, headers: root(report, headers, identity=identity, language=style.language),
         kind=DocumentKind.TEXT_SR,
         identity=identity,
         style=style,
-        previous=previous,
-        made_at=report.analysed_at,
-    )
-    return finish(
-        ds,
-        root(report, headers, identity=identity, language=style.language),
-        kind=DocumentKind.TEXT_SR,
-        header=headers[0],
-        inputs={"report": report, "style": style, "previous": previous},
-        identity=identity,
         directory=directory,
+        previous=previous,
     )
 
 

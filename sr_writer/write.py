@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, Enhanc
 
 from domain import codes, terms
 from domain.identity import Identity
-from domain.types import Document, DocumentKind, Evidence, Language, Outcome, Report, Style
+from domain.types import Document, DocumentKind, Evidence, InstanceRef, Language, Outcome, Report, Style
 from sr_writer import objects, overlay, wording
 from sr_writer.charset import plain
 from sr_writer.header import Header, read_header
@@ -56,20 +56,41 @@ def write_report(
     without evidence or with a finding of an image that is not among it; OSError when a source cannot be opened or the
     document cannot be written.
     """
-    report, headers = read(report)
-    ds = structured(
+    return write_tree(
         report,
-        headers,
+        lambda report, headers: root(report, headers, identity=identity, style=style),
         kind=DocumentKind.SR,
         identity=identity,
         style=style,
+        directory=directory,
         previous=previous,
-        made_at=report.analysed_at,
     )
+
+
+def write_tree(
+    report: Report,
+    tree: Callable[[Report, Sequence[Header]], Dataset],
+    *,
+    kind: DocumentKind,
+    identity: Identity,
+    style: Style,
+    directory: Path,
+    previous: Document | None,
+) -> Document:
+    """A report of either kind. tree: its root content item, of the report with its evidence in order and their headers."""
+    report, headers = read(report)
     return finish(
-        ds,
-        root(report, headers, identity=identity, style=style),
-        kind=DocumentKind.SR,
+        structured(
+            report,
+            headers,
+            kind=kind,
+            identity=identity,
+            style=style,
+            previous=previous,
+            made_at=report.analysed_at,
+        ),
+        tree(report, headers),
+        kind=kind,
         header=headers[0],
         inputs={"report": report, "style": style, "previous": previous},
         identity=identity,
@@ -110,13 +131,13 @@ def structured(
     )
     ds.Modality = "SR"
     if report.model is not None:
-        ds.SoftwareVersions = [objects.WRITER_VERSION, report.model.version[:64]]
+        ds.SoftwareVersions = [objects.PRODUCT_VERSION, report.model.version[:64]]
     ds.ReferencedPerformedProcedureStepSequence = []
     ds.PerformedProcedureCodeSequence = []
     _flags(ds, report, style.language)
     ds.CurrentRequestedProcedureEvidenceSequence = [_study_of(report, headers, identity)]
     if previous is not None:
-        ds.PredecessorDocumentsSequence = [_predecessor(previous)]
+        ds.PredecessorDocumentsSequence = [objects.predecessor(previous)]
     return ds
 
 
@@ -223,34 +244,11 @@ def _private_scheme() -> Dataset:
 
 def _study_of(report: Report, headers: Sequence[Header], identity: Identity) -> Dataset:
     """Every image of the report by series, declined and failed ones included (PS3.3 C.17.2)."""
-    by_series: dict[str, list[Dataset]] = {}
-    for header, evidence in zip(headers, report.evidence, strict=True):
-        ref = evidence.answer.ref
-        # a file without a readable Series Instance UID still is evidence: a stand-in that nothing else can have
-        series = header.text("SeriesInstanceUID") or identity.uid("unknown series of", ref.sop_instance_uid)
-        by_series.setdefault(series, []).append(_reference(ref.sop_class_uid, ref.sop_instance_uid))
-    return _study_item(report.study_instance_uid, by_series)
 
+    def instances() -> Iterator[tuple[str, InstanceRef]]:
+        for header, evidence in zip(headers, report.evidence, strict=True):
+            ref = evidence.answer.ref
+            # a file without a readable Series Instance UID still is evidence: a stand-in that nothing else can have
+            yield header.text("SeriesInstanceUID") or identity.uid("unknown series of", ref.sop_instance_uid), ref
 
-def _predecessor(document: Document) -> Dataset:
-    reference = _reference(document.ref.sop_class_uid, document.ref.sop_instance_uid)
-    return _study_item(document.study_instance_uid, {document.series_instance_uid: [reference]})
-
-
-def _reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = sop_class_uid
-    item.ReferencedSOPInstanceUID = sop_instance_uid
-    return item
-
-
-def _study_item(study_instance_uid: str, by_series: dict[str, list[Dataset]]) -> Dataset:
-    item = Dataset()
-    item.StudyInstanceUID = study_instance_uid
-    item.ReferencedSeriesSequence = []
-    for series, references in by_series.items():
-        inner = Dataset()
-        inner.SeriesInstanceUID = series
-        inner.ReferencedSOPSequence = references
-        item.ReferencedSeriesSequence.append(inner)
-    return item
+    return objects.references(report.study_instance_uid, instances())

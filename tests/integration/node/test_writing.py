@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 from answers import evidence, report
-from factories import dx_file, gradient
+from factories import dx_file, gradient, uid
+from PIL.Image import Image
 from pydicom import dcmread
+from structlog.testing import capture_logs
 
+import node.writing
 from config.settings import parse
 from domain.identity import Identity
-from domain.types import DocumentKind
-from node.writing import Before, Owed, Writing
+from domain.types import Document, DocumentKind, Evidence, Report
+from node.writing import Before, Owed, Pixels, Writing
 
 PACS = {"ae_title": "PACS", "host": "192.0.2.10"}
 MADE_AT = datetime(2025, 11, 20, 10, 15, 30)
 EVERYTHING = ["sr", "text_sr", "sc", "gsps", "kos", "pdf"]
 
 
+def writer(folder: Path, *destinations: dict[str, object]) -> Writing:
+    folder.mkdir(exist_ok=True)
+    settings = parse({"destination": [PACS | destination for destination in destinations]})
+    return Writing(settings=settings, identity=Identity(), results=folder)
+
+
 def write(folder: Path, *destinations: dict[str, object]) -> list[Owed]:
     """All documents of a study of two images, as the pipeline asks for them."""
-    settings = parse({"destination": [PACS | destination for destination in destinations]})
-    folder.mkdir(exist_ok=True)
-    writing = Writing(settings=settings, identity=Identity(), results=folder)
+    writing = writer(folder, *destinations)
     images = [
         evidence(dx_file(folder / f"in-{n}.dcm", pixels=gradient(240, 300), instance=n + 1), outcome)
         for n, outcome in enumerate(("measured", "declined"))
@@ -36,6 +45,10 @@ def write(folder: Path, *destinations: dict[str, object]) -> list[Owed]:
         )
     of_images = [each.document for each in owed]
     return owed + writing.of_study([report(images)], Before(newest=lambda _: None, of_images=lambda _: of_images))
+
+
+def breaking(*_: object, **__: object) -> None:
+    raise ZeroDivisionError("a value from a header")
 
 
 def kinds(owed: list[Owed], destination: str | None = None) -> list[str]:
@@ -107,3 +120,91 @@ def test_an_uncompressed_overlay_has_no_lossy_compression(tmp_path: Path) -> Non
     overlay = dcmread(owed[0].document.path)
     assert not overlay.file_meta.TransferSyntaxUID.is_compressed
     assert overlay.get("LossyImageCompression", "00") == "00"
+
+
+@pytest.mark.parametrize(
+    ("broken", "lost"), [("write_owner_page", "pdf"), ("write_result_set", "kos"), ("write_presentation_state", "gsps")]
+)
+def test_what_accompanies_an_answer_costs_only_itself_when_it_breaks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str, lost: str
+) -> None:
+    monkeypatch.setattr(node.writing, broken, breaking)
+    with capture_logs() as logged:
+        owed = write(tmp_path, {"name": "all", "documents": EVERYTHING})
+    assert kinds(owed) == [kind for kind in ("gsps", "kos", "pdf", "sc", "sc", "sr", "text_sr") if kind != lost]
+    assert {(line["event"], line["kind"], line["error"]) for line in logged} == {
+        ("a document could not be written", lost, "ZeroDivisionError")
+    }
+
+
+@pytest.mark.parametrize("broken", ["write_report", "write_text_report", "write_summary", "write_overlay"])
+def test_an_answer_that_breaks_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    monkeypatch.setattr(node.writing, broken, breaking)
+    with pytest.raises(ZeroDivisionError):
+        write(tmp_path, {"name": "all", "documents": EVERYTHING}, {"name": "one", "documents": ["sc"], "overlays": "study"})
+
+
+def test_a_destination_that_is_left_with_nothing_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node.writing, "write_owner_page", breaking)
+    with pytest.raises(ZeroDivisionError):
+        write(tmp_path, {"name": "pacs"}, {"name": "printer", "documents": ["pdf"]})
+
+
+def test_every_document_counts_the_images_as_the_console_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writing = writer(tmp_path, {"name": "one", "documents": [*EVERYTHING[:1], "sc", "kos", "pdf"], "overlays": "study"})
+    paths = [dx_file(tmp_path / f"in-{n}.dcm", instance=n) for n in (3, 1, 2)]  # as they arrive
+    items = [evidence(path, outcome) for path, outcome in zip(paths, ("measured", "declined", "measured"), strict=True)]
+    seen: dict[str, list[str]] = {}
+
+    def looked(name: str, real: Callable[..., Document]) -> Callable[..., Document]:
+        def write(first: Report | Sequence[Evidence], **more: object) -> Document:
+            images = first.evidence if isinstance(first, Report) else first
+            seen[name] = [item.path.name for item in images]
+            return real(first, **more)
+
+        return write
+
+    for name in ("write_report", "write_summary", "write_owner_page"):
+        monkeypatch.setattr(node.writing, name, looked(name, getattr(node.writing, name)))
+    owed = writing.of_study([report(items)], Before(newest=lambda _: None, of_images=lambda _: []))
+    assert list(seen.values()) == [["in-1.dcm", "in-2.dcm", "in-3.dcm"]] * 3
+    sources = {each.document.kind: dcmread(each.document.path) for each in owed if each.document.kind in ("sc", "pdf")}
+    assert [item.ReferencedSOPInstanceUID for item in sources[DocumentKind.SC].SourceImageSequence] == [
+        uid("instance", 1, 1, n) for n in (1, 2, 3)
+    ]
+
+
+def test_a_result_set_names_no_superseded_summary(tmp_path: Path) -> None:
+    writing = writer(tmp_path, {"name": "one", "documents": ["sc", "kos"], "overlays": "study"})
+    items = [evidence(dx_file(tmp_path / "in.dcm"), "measured")]
+    filed: list[Document] = []
+    before = Before(newest=lambda _: None, of_images=lambda _: [each for each in filed if each.kind == "sc"])
+    for revision in (1, 2):
+        owed = [each.document for each in writing.of_study([report(items, revision=revision)], before)]
+        summary, result_set = owed
+        (series,) = dcmread(result_set.path).CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+        assert [item.ReferencedSOPInstanceUID for item in series.ReferencedSOPSequence] == [summary.ref.sop_instance_uid]
+        filed += owed
+
+
+def test_the_owners_picture_is_of_the_image_whose_number_is_on_the_scale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[str, float]] = []
+    real = node.writing.draw_owner_picture
+
+    def draw(item: Evidence, *, pixels: Pixels, pixel_aspect: float) -> Image:
+        drawn.append((item.path.name, pixel_aspect))
+        return real(item, pixels=pixels, pixel_aspect=pixel_aspect)
+
+    monkeypatch.setattr(node.writing, "draw_owner_picture", draw)
+    writing = writer(tmp_path, {"name": "one", "documents": ["pdf"]})
+    first, second = (
+        evidence(dx_file(tmp_path / f"in-{n}.dcm", instance=n, ImagerPixelSpacing=["0.3", "0.15"]), "measured")
+        for n in (1, 2)
+    )
+    made = report([first, second])
+    unscaled = replace(made.findings[0], measurements=made.findings[0].measurements[1:])  # axes alone: no interval, no scale
+    made = replace(made, findings=(unscaled, made.findings[1]))
+    writing.of_study([made], Before(newest=lambda _: None, of_images=lambda _: []))
+    assert drawn == [("in-2.dcm", pytest.approx(2.0))]

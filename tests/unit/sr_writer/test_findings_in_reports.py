@@ -137,8 +137,9 @@ def test_outlines_are_closed_and_taken_for_no_rectangle(tmp_path: Path, geometry
     assert {image.ConceptNameCodeSequence[0].CodeValue for image in images} == {"111040"}
 
 
-def test_without_spacing_an_area_is_in_pixels(tmp_path: Path) -> None:
-    ds = written(of_findings(tmp_path, ImagerPixelSpacing=None), tmp_path)
+@pytest.mark.parametrize("spacing", [None, ["1E300", "1E300"], ["1E-30", "0.15"]])  # an area of 1E600 would be infinite
+def test_without_a_sound_spacing_an_area_is_in_pixels(tmp_path: Path, spacing: list[str] | None) -> None:
+    ds = written(of_findings(tmp_path, ImagerPixelSpacing=spacing), tmp_path)
     size = children(groups(ds)["Nodule"][0], "NUM")[0]
     assert size.MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0].CodeValue == "{pixels}"
     assert value(size) == pytest.approx(math.pi * 7.5**2, abs=0.06)

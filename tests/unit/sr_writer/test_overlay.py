@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
-from answers import ANALYSED_AT, MODEL, OUTCOMES, STUDY_UID
-from factories import gradient
+from answers import ANALYSED_AT, MODEL, OUTCOMES, STUDY_UID, evidence
+from factories import dx_file, gradient
 from overlays import COLUMNS, EN, KO, ROWS, drawn, gray, near, picture, radiograph, source, written
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
@@ -220,6 +221,32 @@ def test_the_radiograph_is_as_large_as_the_destination_wants(tmp_path: Path, lon
     assert (image == 128).all(axis=2).sum(axis=1).max() == expected
     ds = written(item, tmp_path, pixels=gray(2000, 2400), style=Style(language=EN, overlay_longest_side=longest))
     assert (ds.Rows, ds.Columns) == image.shape[:2]
+
+
+LOST = {"LossyImageCompression": "01", "LossyImageCompressionRatio": "8.1", "LossyImageCompressionMethod": "ISO_15444_1"}
+
+
+@pytest.mark.parametrize("jpeg", [False, True])
+def test_what_the_source_has_lost_stays_lost(tmp_path: Path, jpeg: bool) -> None:
+    item = evidence(dx_file(tmp_path / "a.dcm", pixels=gradient(ROWS, COLUMNS), **LOST), "measured")
+    ds = written(item, tmp_path, style=Style(language=EN, overlay_jpeg=jpeg))
+    assert ds.LossyImageCompression == "01"
+    if not jpeg:
+        assert (ds.LossyImageCompressionRatio, ds.LossyImageCompressionMethod) == (8.1, "ISO_15444_1")
+        return
+    before, own = ds.LossyImageCompressionRatio
+    assert (before, list(ds.LossyImageCompressionMethod)) == (8.1, ["ISO_15444_1", "ISO_10918_1"])
+    assert own > 1
+
+
+def test_a_source_that_does_not_say_how_much_it_lost_is_still_lossy(tmp_path: Path) -> None:
+    item = evidence(dx_file(tmp_path / "a.dcm", pixels=gradient(ROWS, COLUMNS), LossyImageCompression="01"), "measured")
+    ds = written(item, tmp_path, style=Style(language=EN, overlay_jpeg=False))
+    assert [ds[keyword].value for keyword in ds.dir("Lossy")] == ["01"]
+
+
+def test_the_products_version_is_named(tmp_path: Path) -> None:
+    assert written(source(tmp_path, "measured"), tmp_path).SoftwareVersions == version("houndsfield")
 
 
 def test_an_uncompressed_picture_is_exact_and_has_lost_nothing(tmp_path: Path) -> None:

@@ -131,6 +131,26 @@ def test_pixel_aspect(tmp_path: Path, elements: dict[str, Any], aspect: float) -
     assert read_header(dx_file(tmp_path / "a.dcm", **elements)).pixel_aspect == pytest.approx(aspect)
 
 
+@pytest.mark.parametrize("absurd", ["0", "-0.15", "1E-30", "0.00001", "100", "1E300", "1E400"])
+def test_a_spacing_that_no_detector_has_is_none(tmp_path: Path, absurd: str) -> None:
+    path = dx_file(tmp_path / "a.dcm", ImagerPixelSpacing=None, PixelSpacing=None)
+    both = with_bytes(path, "ImagerPixelSpacing", f"0.15\\{absurd}".encode())
+    assert read_header(both).spacing_mm is None
+
+
+def test_a_sound_spacing_is_taken_beside_an_absurd_one(tmp_path: Path) -> None:
+    header = read_header(dx_file(tmp_path / "a.dcm", PixelSpacing=["1E9", "1E9"], ImagerPixelSpacing=["0.2", "0.1"]))
+    assert header.spacing_mm == (0.2, 0.1)
+
+
+def test_what_the_source_says_of_its_losses_is_read(tmp_path: Path) -> None:
+    lost = {"LossyImageCompression": "01", "LossyImageCompressionRatio": ["8.1", "2"]}
+    path = dx_file(tmp_path / "a.dcm", **lost, LossyImageCompressionMethod=["ISO_10918_1", "ISO_15444_1"])
+    kept = read_header(path).attributes
+    assert list(kept.LossyImageCompressionRatio) == [8.1, 2]
+    assert list(kept.LossyImageCompressionMethod) == ["ISO_10918_1", "ISO_15444_1"]
+
+
 def test_a_header_hides_whom_it_is_about(tmp_path: Path) -> None:
     header = read_header(dx_file(tmp_path / "a.dcm"))
     assert "Rex" not in repr(header)
