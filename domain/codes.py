@@ -56,6 +56,11 @@ SPINE = Code(value="421060004", scheme="SCT", meaning="Spine")
 
 # Measurements. OHIF matches the meanings "Long Axis" and "Short Axis" letter by letter.
 VHS = Code(value="VHS", scheme=PRIVATE_SCHEME, meaning="Vertebral heart score")
+VHS_EPIC = Code(value="VHSEPIC", scheme=PRIVATE_SCHEME, meaning="Vertebral heart score, EPIC")
+VLAS = Code(value="VLAS", scheme=PRIVATE_SCHEME, meaning="Vertebral left atrial size")
+CARDIOTHORACIC_RATIO = Code(value="CTR2D", scheme=PRIVATE_SCHEME, meaning="Cardiothoracic area ratio")
+TRACHEAL_RATIO = Code(value="TDTI", scheme=PRIVATE_SCHEME, meaning="Tracheal diameter to thoracic inlet")
+NORBERG_ANGLE = Code(value="NORBERG", scheme=PRIVATE_SCHEME, meaning="Norberg angle")
 LONG_AXIS = Code(value="103339001", scheme="SCT", meaning="Long Axis")
 SHORT_AXIS = Code(value="103340004", scheme="SCT", meaning="Short Axis")
 AREA = Code(value="42798000", scheme="SCT", meaning="Area")
@@ -63,6 +68,7 @@ AREA = Code(value="42798000", scheme="SCT", meaning="Area")
 # Units: UCUM
 MILLIMETRE = Code(value="mm", scheme="UCUM", meaning="millimeter")
 VERTEBRAE = Code(value="{vertebrae}", scheme="UCUM", meaning="vertebrae")
+DEGREE = Code(value="deg", scheme="UCUM", meaning="degree")
 PERCENT = Code(value="%", scheme="UCUM", meaning="Percent")
 SQUARE_MILLIMETRE = Code(value="mm2", scheme="UCUM", meaning="square millimeter")
 PIXELS = Code(value="{pixels}", scheme="UCUM", meaning="Pixels")
@@ -161,6 +167,11 @@ FINDINGS = (
 
 PRIVATE = (
     VHS,
+    VHS_EPIC,
+    VLAS,
+    CARDIOTHORACIC_RATIO,
+    TRACHEAL_RATIO,
+    NORBERG_ANGLE,
     OUTCOMES[FindingOutcome.UNCERTAIN],
     OUTCOMES[FindingOutcome.NOT_ASSESSABLE],
     ANALYSIS_OUTCOME,

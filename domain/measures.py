@@ -1,4 +1,4 @@
-"""Measurements that are code with a source, not part of a model."""
+"""Measurements that are code with a source, not part of a model; reference intervals are in `domain.references`."""
 
 from __future__ import annotations
 
@@ -37,14 +37,67 @@ def vertebral_heart_score(
     vertebral_edges: (n, 2) cranial edges of T4, T5, … along the spine, n ≥ 2, in the same square pixels as the lengths;
     the last segment is extended for axes that reach beyond it. ValueError when a length is not positive and finite.
     """
-    edges = np.asarray(vertebral_edges, dtype=np.float64)
-    if edges.ndim != 2 or edges.shape[1] != 2 or len(edges) < 2 or not np.isfinite(edges).all():
-        raise ValueError("vertebral_edges must be (n, 2) finite points, n ≥ 2")
+    edges = _edges(vertebral_edges)
     long_count, long_end = _lay(long_axis_length, edges)
     short_count, short_end = _lay(short_axis_length, edges)
     return VertebralHeartScore(
         long_vertebrae=long_count, short_vertebrae=short_count, long_ruler_end=long_end, short_ruler_end=short_end
     )
+
+
+def vertebral_left_atrial_size(*, length: float, vertebral_edges: npt.ArrayLike) -> tuple[float, Point]:
+    """From the ventral border of the carina to the caudal border of the left atrium at the dorsal border of the caudal vena
+    cava, laid from the cranial edge of T4 (Malcolm et al. 2018). Returns vertebrae, and where the length ends on the spine.
+
+    vertebral_edges and errors as for the heart score.
+    """
+    return _lay(length, _edges(vertebral_edges))
+
+
+def _edges(given: npt.ArrayLike) -> FloatArray:
+    edges = np.asarray(given, dtype=np.float64)
+    if edges.ndim != 2 or edges.shape[1] != 2 or len(edges) < 2 or not np.isfinite(edges).all():
+        raise ValueError("vertebral_edges must be (n, 2) finite points, n ≥ 2")
+    return edges
+
+
+def tracheal_ratio(*, trachea: npt.ArrayLike, inlet: npt.ArrayLike) -> float:
+    """Percent: inner diameter of the trachea at the thoracic inlet over the inlet's height, from the ventral border of T1 to
+    the dorsal border of the manubrium (Harvey and Fink 1982). Each line is (2, 2). ValueError without an inlet."""
+    return 100 * _length(trachea) / _some_length(inlet, "the thoracic inlet")
+
+
+def norberg_angle(*, centre: npt.ArrayLike, other_centre: npt.ArrayLike, rim: npt.ArrayLike) -> float:
+    """Degrees at a femoral head's centre, between the line to the other head's centre and the line to the craniolateral rim
+    of its own acetabulum (Olsson 1961). ValueError where two of the points are one."""
+    across = np.subtract(other_centre, centre)
+    up = np.subtract(rim, centre)
+    lengths = float(np.linalg.norm(across) * np.linalg.norm(up))
+    if not (np.isfinite(lengths) and lengths > 0):
+        raise ValueError("the femoral heads' centres and the rim must be three points")
+    return float(np.degrees(np.arccos(np.clip(float(across @ up) / lengths, -1, 1))))
+
+
+def cardiothoracic_ratio(*, heart_area: float, thorax_area: float) -> float:
+    """Percent: area of the cardiac silhouette over area of the thoracic cavity, both in the same pixels.
+
+    ValueError without a thorax.
+    """
+    if not (np.isfinite(heart_area) and np.isfinite(thorax_area) and thorax_area > 0 and heart_area >= 0):
+        raise ValueError("the thorax has no area")
+    return 100 * heart_area / thorax_area
+
+
+def _length(line: npt.ArrayLike) -> float:
+    points = np.asarray(line, dtype=np.float64)
+    return float(np.linalg.norm(points[1] - points[0]))
+
+
+def _some_length(line: npt.ArrayLike, what: str) -> float:
+    found = _length(line)
+    if not (np.isfinite(found) and found > 0):
+        raise ValueError(f"{what} has no length")
+    return found
 
 
 def _lay(length: float, edges: FloatArray) -> tuple[float, Point]:

@@ -2,12 +2,18 @@
 
 from domain import codes
 from domain.codes import LONG_AXIS, SHORT_AXIS, VHS
+from domain.references import populations
 from domain.types import Code, FindingOutcome, Language, Outcome, Reason, Region, Source, SpacingSource, Species, View
 
 Phrase = tuple[str, str]  # English, Korean
 
 CONCEPTS: dict[str, Phrase] = {
     VHS.value: ("Vertebral heart score", "척추심장지수"),
+    codes.VHS_EPIC.value: ("Vertebral heart score (EPIC)", "척추심장지수(EPIC)"),
+    codes.VLAS.value: ("Vertebral left atrial size", "척추좌심방지수"),
+    codes.CARDIOTHORACIC_RATIO.value: ("Cardiothoracic area ratio", "심흉 면적비"),
+    codes.TRACHEAL_RATIO.value: ("Tracheal diameter to thoracic inlet", "기관-흉곽입구비"),
+    codes.NORBERG_ANGLE.value: ("Norberg angle", "노르베르그각"),
     LONG_AXIS.value: ("Long axis", "장축"),
     SHORT_AXIS.value: ("Short axis", "단축"),
     **{known.code.value: (known.english, known.korean) for known in codes.FINDINGS},
@@ -35,6 +41,11 @@ CONCEPTS: dict[str, Phrase] = {
 
 SHORT_CONCEPTS: dict[str, Phrase] = {
     VHS.value: ("VHS", "VHS"),
+    codes.VHS_EPIC.value: ("VHS", "VHS"),
+    codes.VLAS.value: ("VLAS", "VLAS"),
+    codes.CARDIOTHORACIC_RATIO.value: ("CTR", "CTR"),
+    codes.TRACHEAL_RATIO.value: ("TD/TI", "TD/TI"),
+    codes.NORBERG_ANGLE.value: ("Norberg", "노르베르그각"),
     LONG_AXIS.value: ("L", "L"),
     SHORT_AXIS.value: ("S", "S"),
 }
@@ -43,6 +54,7 @@ UNITS: dict[str, Phrase] = {  # by UCUM code
     "{vertebrae}": ("v", "v"),
     "mm": ("mm", "mm"),
     "%": ("%", "%"),
+    "deg": ("°", "°"),
 }
 
 SOURCES: dict[Source, Phrase] = {
@@ -104,6 +116,7 @@ VIEWS: dict[View, Phrase] = {
 POPULATIONS: dict[str, Phrase] = {  # of reference intervals
     "dog, all breeds": ("dog, all breeds", "개, 전 품종"),
     "dog (species assumed), all breeds": ("dog (species assumed), all breeds", "개(종은 가정), 전 품종"),
+    **populations(),
 }
 
 PHRASES: dict[str, Phrase] = {
@@ -217,6 +230,10 @@ REASONS: dict[str, Phrase] = {
         "no model for this modality ({modality})",
         "이 장비 종류({modality})에 대한 모델이 없습니다",
     ),
+    "no_model_for_age": (
+        "no model for this age ({age} years, valid {valid})",
+        "이 나이({age}세)에 대한 모델이 없습니다 (유효 범위 {valid})",
+    ),
     "resolution_too_low": (
         "the image is too small for the model ({columns} × {rows}, needs {least})",
         "영상이 모델에 비해 너무 작습니다 ({columns} × {rows}, 최소 {least})",
@@ -235,6 +252,11 @@ REASONS: dict[str, Phrase] = {
         "the heart's or the spine's landmarks are uncertain",
         "심장 또는 척추의 기준점이 불확실합니다",
     ),
+    "measurement_uncertain": (
+        "too uncertain to be given ({measure}: ± {deviation})",
+        "수치를 제시하기에는 불확실합니다 ({measure}: ± {deviation})",
+    ),
+    "outside_image": ("what was found lies outside the image", "찾은 위치가 영상 밖에 있습니다"),
     "mirror_disagreement": (
         "the image and its mirror image give different answers",
         "영상과 좌우 반전 영상의 결과가 서로 다릅니다",

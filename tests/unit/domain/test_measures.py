@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.measures import vertebral_heart_score
+from domain.measures import (
+    cardiothoracic_ratio,
+    norberg_angle,
+    tracheal_ratio,
+    vertebral_heart_score,
+    vertebral_left_atrial_size,
+)
 
 STRAIGHT = [(10.0 * i, 0.0) for i in range(9)]  # vertebrae of 10 pixels
 
@@ -58,3 +64,34 @@ def test_an_axis_without_length_is_an_error(length: float) -> None:
 def test_a_spine_of_one_point_is_an_error() -> None:
     with pytest.raises(ValueError, match="n ≥ 2"):
         vertebral_heart_score(long_axis_length=1.0, short_axis_length=1.0, vertebral_edges=[(0.0, 0.0)])
+
+
+def test_the_left_atrium_is_laid_on_the_spine_from_t4() -> None:
+    size, end = vertebral_left_atrial_size(length=23.0, vertebral_edges=STRAIGHT)
+    assert (size, end) == (pytest.approx(2.3), pytest.approx((23.0, 0.0)))
+
+
+def test_trachea_over_inlet_in_percent() -> None:
+    assert tracheal_ratio(trachea=[(0, 0), (0, 19)], inlet=[(0, 0), (60, 80)]) == pytest.approx(19)
+    with pytest.raises(ValueError, match="thoracic inlet has no length"):
+        tracheal_ratio(trachea=[(0, 0), (0, 19)], inlet=[(5, 5), (5, 5)])
+
+
+@given(angle=st.floats(5, 175), turn=st.floats(-180, 180), mirrored=st.booleans(), rim=st.floats(1, 50))
+def test_the_norberg_angle_is_that_at_the_head_s_centre(angle: float, turn: float, mirrored: bool, rim: float) -> None:
+    def at(degrees: float, length: float) -> tuple[float, float]:
+        radians = np.radians(degrees + turn)
+        return float(100 + length * np.cos(radians) * (-1 if mirrored else 1)), float(50 + length * np.sin(radians))
+
+    assert norberg_angle(centre=(100, 50), other_centre=at(0, 80), rim=at(angle, rim)) == pytest.approx(angle, abs=1e-6)
+
+
+def test_one_point_makes_no_angle() -> None:
+    with pytest.raises(ValueError, match="three points"):
+        norberg_angle(centre=(1, 1), other_centre=(1, 1), rim=(2, 2))
+
+
+def test_heart_over_thorax_in_percent() -> None:
+    assert cardiothoracic_ratio(heart_area=276, thorax_area=1000) == pytest.approx(27.6)
+    with pytest.raises(ValueError, match="no area"):
+        cardiothoracic_ratio(heart_area=276, thorax_area=0)
