@@ -31,6 +31,8 @@ _PACKAGES = {
     **dict.fromkeys(["storescp", "storescu", "echoscu", "dsrdump", "dcmpschk", "dcmp2pgm"], "dcmtk"),
     **dict.fromkeys(["dciodvfy", "dcentvfy"], "dicom3tools"),
     **dict.fromkeys(["pdfinfo", "pdftoppm"], "poppler-utils"),
+    **dict.fromkeys(["rabbitmqctl", "epmd"], "rabbitmq-server"),
+    "postgres": "postgresql",
 }
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
@@ -167,9 +169,9 @@ def orthanc(
             server.get("/system")
         except (urllib.error.URLError, ConnectionError):
             return False
-        return _connects(dicom_port)
+        return connects(dicom_port)
 
-    with _running([program, str(configuration)], folder=folder, answers=answers):
+    with running([program, str(configuration)], folder=folder, answers=answers):
         yield server
 
 
@@ -194,7 +196,7 @@ def qrscp(folder: Path, *, ae_title: str = "PACS") -> Iterator[Archive]:
         f"instance_location: {archive.instances}\ndatabase_location: {folder / 'index.sqlite'}\n"
     )
     command = [sys.executable, "-m", "pynetdicom", "qrscp", "-c", str(configuration)]
-    with _running(command, folder=folder, answers=lambda: _connects(port)):
+    with running(command, folder=folder, answers=lambda: connects(port)):
         yield archive
 
 
@@ -218,11 +220,11 @@ def storescp(folder: Path, *flags: str) -> Iterator[Receiver]:
     received.mkdir(parents=True)
     port = free_port()
     command = [program, *flags, "-od", str(received), str(port)]
-    with _running(command, folder=folder, answers=lambda: _connects(port)):
+    with running(command, folder=folder, answers=lambda: connects(port)):
         yield Receiver(port=port, folder=received)
 
 
-def _connects(port: int) -> bool:
+def connects(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1):
             return True
@@ -231,7 +233,8 @@ def _connects(port: int) -> bool:
 
 
 @contextmanager
-def _running(command: Sequence[str], *, folder: Path, answers: Callable[[], bool]) -> Iterator[None]:
+def running(command: Sequence[str], *, folder: Path, answers: Callable[[], bool]) -> Iterator[None]:
+    """A server for as long as the block runs, waited for until it answers, ended by its own process."""
     log = folder / "log.txt"
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
