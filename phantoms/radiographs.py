@@ -1,0 +1,189 @@
+"""Radiographs of phantoms by region, view and species, with what is true of each: the way from a seed to a film.
+
+`phantoms.views` draws the thorax that the vertebral heart score was measured on, in its own renderer that stays as it is; this
+module draws every region, in three dimensions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter
+
+from domain.types import Region, Species, View
+from phantoms.detector import develop, draw_exposure, enlarge
+from phantoms.field import sample, spread
+from phantoms.mishaps import annotate, collimate, exposure_fault, furniture, regrade
+from phantoms.projection import Frame, Plane, Thickness, add, make_frame
+from phantoms.scenes import PARTS, Scene, draw_scene, lines
+from phantoms.solids import FloatArray, Tissue
+
+# Soft tissue is sampled on this many rays along the film's shorter side, at so many depths.
+RAYS, DEPTHS = 104, 36
+LATERALS = (View.RIGHT_LATERAL, View.LEFT_LATERAL)
+FILMS: dict[Region, tuple[View, ...]] = {
+    Region.THORAX: (*LATERALS, View.VENTRODORSAL, View.DORSOVENTRAL),
+    Region.ABDOMEN: (*LATERALS, View.VENTRODORSAL),
+    Region.PELVIS: (View.VENTRODORSAL, *LATERALS),
+    Region.LIMB: (View.MEDIOLATERAL, View.CRANIOCAUDAL),
+    Region.HEAD: (*LATERALS, View.DORSOVENTRAL),
+}
+CROPPED_SHARE, WHOLE_SHARE = 0.14, 0.01  # of the wanted field outside the film: more is cropped, less is whole
+ROTATED_RADIANS, STRAIGHT_RADIANS = 0.21, 0.10  # about the long axis: more is a rotated body, less a straight one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a film shall be. part: of a limb, see `scenes.PARTS`. exposure: normal, under or over.
+
+    variety: 1 for everything that clinics produce, 0 for one textbook film.
+    """
+
+    region: Region
+    view: View
+    species: Species = Species.DOG
+    part: str = "stifle"
+    rows: int = 512
+    columns: int = 512
+    variety: float = 1.0
+    cropped: bool = False
+    rotated: bool = False
+    exposure: str = "normal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is exactly known. landmarks: (n, 2) by name, (column, row) from the outer corner of the first pixel.
+
+    cropped, rotated: None between the two, where readers would differ. heads: which way the animal faces is `head_left` for a
+    lateral; every film hangs as `Scene.view` says.
+    """
+
+    wish: Wish
+    spacing_mm: float
+    orientation: tuple[str, str]  # what lies to the right and below, PS3.3 C.7.6.1.1.1
+    outside: float
+    roll: float
+    cropped: bool | None
+    rotated: bool | None
+    landmarks: dict[str, FloatArray]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Film:
+    """pixels: float32 (rows, columns), 0..1 as displayed, bone bright; heart: bool, the silhouette, where lung is drawn."""
+
+    pixels: npt.NDArray[np.float32] = field(repr=False)
+    facts: Facts
+    heart: npt.NDArray[np.bool_] = field(repr=False)
+
+
+def expose(seed: int, wish: Wish) -> Film:
+    """The film of a seed. One seed and species is one animal, whatever is wished for; the same wish, the same pixels."""
+    if wish.region not in FILMS or wish.view not in FILMS[wish.region]:
+        taken = ", ".join(f"{region.value}: {' '.join(view.value for view in views)}" for region, views in FILMS.items())
+        raise ValueError(f"no phantom shows {wish.region.value}, {wish.view.value}; there are {taken}")
+    views = list(View)
+    rng = np.random.default_rng([seed, 26, list(Region).index(wish.region), views.index(wish.view), PARTS.index(wish.part)])
+    scene = draw_scene(seed, wish.region, wish.view, wish.species, wish.part)
+    scene, roll = _turned(scene, wish, rng)
+    frame, outside = _framed(scene, wish, rng)
+    thickness = _through(scene, frame, wish, rng)
+    exposure = draw_exposure(rng, wish.variety)
+    pixels = develop(thickness, unit_mm=scene.build.unit_mm, exposure=exposure, rng=rng)
+    if rng.random() < wish.variety:
+        pixels = regrade(pixels, rng)
+    if wish.exposure != "normal":
+        pixels = exposure_fault(pixels, rng, wish.exposure)
+    if rng.random() < wish.variety:
+        pixels = collimate(pixels, rng)
+    if wish.variety > 0:
+        pixels = annotate(pixels, rng)
+    lateral = wish.view in (*LATERALS, View.MEDIOLATERAL)
+    facts = Facts(
+        wish=wish,
+        spacing_mm=scene.build.unit_mm / frame.pixels_per_unit,
+        orientation=("CD", "V") if lateral else ("LE", "CD"),
+        outside=outside,
+        roll=roll,
+        cropped=True if outside > CROPPED_SHARE else False if outside < WHOLE_SHARE else None,
+        rotated=True if abs(roll) > ROTATED_RADIANS else False if abs(roll) < STRAIGHT_RADIANS else None,
+        landmarks={name: frame.to_pixels(at) for name, at in scene.landmarks.items()},
+    )
+    return Film(pixels=np.clip(pixels, 0, 1), facts=facts, heart=thickness.heart)
+
+
+def _turned(scene: Scene, wish: Wish, rng: np.random.Generator) -> tuple[Scene, float]:
+    """Rolled about the long axis, and a little about the other two."""
+    roll = rng.uniform(0.24, 0.55) * rng.choice([-1, 1]) if wish.rotated else rng.normal(0, 0.05) * wish.variety
+    yaw = rng.normal(0, 0.03) * wish.variety
+    long_axis = scene.view[0] if scene.view[0][0] == 1.0 else scene.view[1]
+    ray = np.cross(scene.view[0], scene.view[1])
+    other = np.cross(ray, long_axis)
+    turned = _rotation(other, yaw) @ _rotation(long_axis, roll)
+    return replace(scene, view=scene.view @ turned.T), float(roll)
+
+
+def _rotation(axis: FloatArray, angle: float) -> FloatArray:
+    """Rodrigues' formula."""
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
+
+
+def _framed(scene: Scene, wish: Wish, rng: np.random.Generator) -> tuple[Frame, float]:
+    """A film that holds the wanted field, or lacks a part of it; and the share of the field's box that is outside."""
+    rows, columns = wish.rows, wish.columns
+    size = np.array([columns, rows], dtype=np.float64)
+    tilt = np.deg2rad(rng.normal(0, 5)) * wish.variety
+    turn = np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
+    at = scene.whole @ scene.view.T @ turn.T
+    low, high = at.min(axis=0), at.max(axis=0)
+    fit = float((size / np.maximum(high - low, 0.5)).min())
+    if wish.cropped:
+        per_unit = fit * rng.uniform(0.85, 1.5)
+    else:
+        per_unit = fit * (1 - rng.uniform(0.02, 0.42 if wish.region is not Region.ABDOMEN else 0.2) * max(wish.variety, 0.3))
+    slack = size / per_unit - (high - low)
+    middle = (low + high) / 2
+    for _ in range(60):
+        if wish.cropped:
+            shift = rng.uniform(-0.75, 0.75, 2) * (high - low)
+        else:
+            shift = rng.uniform(-0.49, 0.49, 2) * slack * wish.variety
+        centre = middle + shift
+        film_low, film_high = centre - size / per_unit / 2, centre + size / per_unit / 2
+        shared = np.clip(np.minimum(high, film_high) - np.maximum(low, film_low), 0, None)
+        outside = 1 - float(np.prod(shared / np.maximum(high - low, 1e-6)))
+        if not wish.cropped or CROPPED_SHARE + 0.04 < outside < 0.5:
+            break
+    matrix = per_unit * turn
+    offset = size / 2 - per_unit * centre
+    return make_frame(rows, columns, scene.view, matrix, offset), outside
+
+
+def _through(scene: Scene, frame: Frame, wish: Wish, rng: np.random.Generator) -> Thickness:
+    rows, columns = frame.rows, frame.columns
+    samples = sample(frame, near=scene.near, far=scene.far, count=DEPTHS, pixels=max(min(rows, columns) / RAYS, 2.0))
+    soft = scene.soft(samples)
+    layers = {tissue: np.zeros((rows, columns), np.float32) for tissue in Tissue}
+    solids = (*scene.solids, *lines(scene, rng)) if rng.random() < wish.variety else scene.solids
+    for solid in solids:
+        add(layers, frame, solid)
+    tissue, lung, heart = (spread(plane, columns=columns, rows=rows) for plane in (soft.tissue, soft.lung, soft.heart))
+    np.maximum(tissue, 0, out=tissue)
+    grain = gaussian_filter(rng.standard_normal((rows, columns), dtype=np.float32), 1.1 * rows / 512, truncate=2.0)
+    grain *= np.float32(0.07 / (grain.std() + 1e-6))
+    bone = layers[Tissue.BONE]
+    bone *= 1 + grain
+    np.maximum(bone, 0, out=bone)
+    # Lung is no even sponge.
+    small = rng.standard_normal((rows // 8 + 2, columns // 8 + 2), dtype=np.float32)
+    mottle = enlarge(small, rows, columns) * np.float32(rng.uniform(0.0, 0.05))
+    tissue += lung * mottle
+    tissue += np.minimum(layers[Tissue.VESSEL], lung) * np.float32(0.65)
+    tissue += layers[Tissue.FLESH] - np.minimum(layers[Tissue.GAS], tissue * np.float32(0.8))
+    if rng.random() < wish.variety:
+        tissue += furniture(rng, rows, columns) * np.float32(8 / scene.build.unit_mm)
+    return Thickness(soft=np.maximum(tissue, 0), bone=bone, heart=heart > 0.05)
