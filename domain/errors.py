@@ -12,6 +12,9 @@ HoundsfieldError
 └── NotFound             what was named does not exist
 """
 
+from domain.faults import fault as say
+from domain.types import Language, Reason
+
 
 class HoundsfieldError(Exception):
     """Something a person can act on; `str()` is one plain sentence without any animal's or owner's identity."""
@@ -34,7 +37,19 @@ class DataSetUnusable(HoundsfieldError):
 
 
 class ImageUnreadable(HoundsfieldError):
-    """The file holds no pixels that can be shown; the message says why."""
+    """The file holds no pixels that can be shown; the message says why, and `reason` says it in every language.
+
+    fault: a name in `domain.faults.FAULTS`; details fill its blanks.
+    """
+
+    def __init__(self, fault: str, **details: str | int) -> None:
+        self.fault = fault
+        self.details = {name: str(detail) for name, detail in details.items()}
+        super().__init__(say(fault, self.details, Language.ENGLISH))
+
+    @property
+    def reason(self) -> Reason:
+        return Reason(code="unreadable", details={"error": self.fault, **self.details})
 
 
 class ModelInvalid(HoundsfieldError):

@@ -1,6 +1,6 @@
 """What the product says to a vet, in English and Korean. A reason or a concept without a term here cannot be shown."""
 
-from domain import codes
+from domain import codes, faults
 from domain.codes import LONG_AXIS, SHORT_AXIS, VHS
 from domain.references import populations
 from domain.types import Code, FindingOutcome, Language, Outcome, Reason, Region, Source, SpacingSource, Species, View
@@ -142,6 +142,9 @@ PHRASES: dict[str, Phrase] = {
     "unknown": ("unknown", "알 수 없음"),
     "image_of": ("Image {number} of {total}", "영상 {number}/{total}"),
     "not_assessable": ("NOT ASSESSABLE", "평가 불가"),
+    "nothing_assessable": ("NOTHING ASSESSABLE", "평가 가능한 항목 없음"),
+    "unvalidated": ("demonstration model, not validated", "시연용 모델, 검증되지 않음"),
+    "performance_quoted": ("Performance as the model's package states it", "성능(모델 패키지의 영문 원문)"),
     "not_seen": ("not seen", "보이지 않음"),
     "weights": ("weights", "가중치"),
     "no_image": ("The image cannot be shown.", "영상을 표시할 수 없습니다."),
@@ -161,7 +164,7 @@ PHRASES: dict[str, Phrase] = {
     "animal": ("Animal", "동물"),
     "breed": ("breed", "품종"),
     "from_header": ("from the header", "헤더 정보"),
-    "analysed_at": ("Analysed at {at}", "분석 시각 {at}"),
+    "analysed_at": ("Report made at {at}", "보고서 작성 시각 {at}"),
     "views_received": ("Views received", "접수된 촬영상"),
     "views_missing": ("Views missing for a complete study", "빠진 촬영상"),
     "no_view_missing": ("none of the two usual projections", "기본 두 방향 중 빠진 것 없음"),
@@ -256,6 +259,7 @@ REASONS: dict[str, Phrase] = {
         "too uncertain to be given ({measure}: ± {deviation})",
         "수치를 제시하기에는 불확실합니다 ({measure}: ± {deviation})",
     ),
+    "points_uncertain": ("its points are uncertain ({names})", "기준점이 불확실합니다 ({names})"),
     "outside_image": ("what was found lies outside the image", "찾은 위치가 영상 밖에 있습니다"),
     "mirror_disagreement": (
         "the image and its mirror image give different answers",
@@ -316,6 +320,8 @@ def name(value: Species | Region | View, language: Language) -> str:
 def reason(value: Reason, language: Language) -> str:
     """One sentence; details that name a species, region or view are said in the language too."""
     details = {key: _detail(key, text, language) for key, text in value.details.items()}
+    if "error" in details:
+        details["error"] = faults.fault(details["error"], details, language)
     return _pick(REASONS[value.code], language).format(**details)
 
 

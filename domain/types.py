@@ -162,6 +162,9 @@ class Radiograph:
     region: Region | None = None
     laterality: str | None = None
     patient: Patient = Patient()
+    decoder: str = ""  # what turned the stored bytes into pixel values
+    burned_in: bool = False  # a screen or film capture: text and marks may be part of the pixels
+    frames: int = 1  # that the object holds; ref.frame_number says which of several this is
 
     @property
     def rows(self) -> int:
@@ -295,6 +298,10 @@ class ImageAnswer:
     orientation: Orientation | None = None  # None where nobody judged it
     quality: tuple[Quality, ...] = ()  # empty where nobody judged it
     shadow: tuple[ModelAnswer, ...] = ()  # kept for comparison, never filed
+    decoder: str = ""  # what turned the stored bytes into pixel values; empty where nothing did
+    spacing_source: SpacingSource | None = None  # what the image's millimetres mean; None where it has none
+    burned_in: bool = False  # a screen or film capture: text and marks may be part of the pixels
+    frames: int = 1  # that the object holds; ref.frame_number says which of several was read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

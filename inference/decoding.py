@@ -1,0 +1,236 @@
+"""Which decoder reads which codestream, and what to ask when it cannot: stored bytes in, pixel values out.
+
+What the bytes are decides, not what the header calls them: images exist whose transfer syntax names another compression.
+
+    codestream                     first                        then
+    JPEG, 8 to 16 bits, any SOF    libjpeg-turbo (imagecodecs)  GDCM
+    JPEG-LS                        CharLS (pyjpegls)            CharLS (imagecodecs), GDCM
+    JPEG 2000                      OpenJPEG (pylibjpeg)         OpenJPEG (imagecodecs), GDCM
+    HTJ2K                          OpenJPEG (pylibjpeg)         OpenJPH (imagecodecs)
+    RLE                            pydicom                      GDCM
+
+libjpeg-turbo comes first for JPEG: GDCM reads neither 12-bit lossy nor progressive images, and aborts on some input.
+Nothing here is called outside the decoder's own process, whose limits bound what a codestream may cost.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import imagecodecs
+import jpeg_ls
+import numpy as np
+import numpy.typing as npt
+from openjpeg.utils import decode as decode_jpeg2000
+from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
+
+from domain.errors import ImageUnreadable
+from inference.elements import PixelData
+
+Values = npt.NDArray[Any]  # (rows, columns) or (rows, columns, samples), whole numbers
+
+_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SOF_JPEG_LS = 0xF7
+_STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
+_HTJ2K_CAPABILITY = 1 << (32 - 15)  # Pcap's bit for Part 15 (ISO/IEC 15444-15 A.3.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What the header says of the frame that is wanted; number from 0."""
+
+    rows: int
+    columns: int
+    samples: int
+    bits_allocated: int
+    bits_stored: int
+    signed: bool
+    photometric: str
+    number: int = 0
+    frames: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """values: as the codestream holds them. precision: its bits a sample."""
+
+    values: Values = field(repr=False)
+    decoder: str
+    precision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Codestream:
+    """What a codestream says of itself, before anything is allocated for it."""
+
+    codec: str
+    rows: int
+    columns: int
+    precision: int
+
+
+def decode(pixels: PixelData, frame: Frame, syntax: UID) -> Decoded:
+    """One frame of encapsulated pixel data. ImageUnreadable when no decoder reads it or its size is another."""
+    content = _frame_bytes(pixels, frame)
+    found = _look(content, frame, syntax)
+    if found is None:
+        name = syntax.name if syntax.is_transfer_syntax else ""
+        raise ImageUnreadable("compression_unsupported", name=name) if name else ImageUnreadable("syntax_missing")
+    if (found.rows, found.columns) != (frame.rows, frame.columns):
+        raise ImageUnreadable("size_contradicts")
+    expected = (frame.rows, frame.columns) + ((frame.samples,) if frame.samples > 1 else ())
+    for name, decoder in _DECODERS[found.codec]:
+        try:
+            values = decoder(content, frame)
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001, S112  codecs raise whatever the broken bytes provoke: the next one is asked
+            continue
+        if values.shape != expected or values.dtype.kind not in "iu" or values.dtype.itemsize > 2:
+            raise ImageUnreadable("size_contradicts")
+        return Decoded(values=values, decoder=name, precision=found.precision)
+    raise ImageUnreadable("not_decodable", name=found.codec)
+
+
+def _frame_bytes(pixels: PixelData, frame: Frame) -> bytes:
+    """A frame's codestream: all fragments of a single frame, one each, or as the offset table says (PS3.5 A.4)."""
+    table, parts = (pixels.fragments or (b"",))[0], pixels.fragments[1:]
+    if not any(parts):
+        raise ImageUnreadable("pixels_empty")
+    last = frame.number + 1 == frame.frames
+    if frame.frames == 1:
+        mine = parts
+    elif len(parts) == frame.frames:
+        mine = parts[frame.number : frame.number + 1]
+    else:
+        mine = _by_offsets(table, parts, frame)
+    if pixels.cut_short and last:
+        raise ImageUnreadable("codestream_cut_short")
+    return b"".join(mine)
+
+
+def _by_offsets(table: bytes | memoryview, parts: tuple[memoryview, ...], frame: Frame) -> tuple[memoryview, ...]:
+    begins = [0]
+    for part in parts:
+        begins.append(begins[-1] + 8 + len(part))
+    offsets = [*np.frombuffer(table[: len(table) // 4 * 4], dtype="<u4").tolist(), begins[-1]]
+    if len(offsets) == frame.frames + 1:
+        first, after = offsets[frame.number], offsets[frame.number + 1]
+        mine = tuple(part for part, begin in zip(parts, begins, strict=False) if first <= begin < after)
+        if mine:
+            return mine
+    raise ImageUnreadable("frame_missing", frame=frame.number + 1, frames=frame.frames)
+
+
+def _look(content: bytes, frame: Frame, syntax: UID) -> _Codestream | None:
+    try:
+        if content[:2] == b"\xff\xd8":
+            return _look_at_jpeg(content)
+        if content[:4] == b"\xff\x4f\xff\x51":
+            return _look_at_jpeg2000(content, 0)
+        if content[4:8] == b"jP  ":  # the file format around a codestream, which does not belong here and occurs
+            return _look_at_jpeg2000(content, content.index(b"\xff\x4f\xff\x51"))
+    except (struct.error, IndexError, ValueError):
+        raise ImageUnreadable("codestream_cut_short") from None
+    if syntax == RLELossless:
+        return _Codestream(codec="RLE", rows=frame.rows, columns=frame.columns, precision=frame.bits_allocated)
+    return None
+
+
+def _look_at_jpeg(content: bytes) -> _Codestream:
+    """To the frame header (ISO/IEC 10918-1 B.2.2). Without its end marker a codestream is cut: decoders would fill it up."""
+    if b"\xff\xd9" not in content[-1024:]:
+        raise ImageUnreadable("codestream_cut_short")
+    at = 2
+    while True:
+        if content[at] != 0xFF:
+            raise ImageUnreadable("not_decodable", name="JPEG")
+        marker = content[at + 1]
+        if marker == 0xFF or marker in _STANDALONE:
+            at += 1 if marker == 0xFF else 2
+            continue
+        (length,) = struct.unpack_from(">H", content, at + 2)
+        if marker in _SOF or marker == _SOF_JPEG_LS:
+            precision, rows, columns = struct.unpack_from(">BHH", content, at + 4)
+            codec = "JPEG-LS" if marker == _SOF_JPEG_LS else "JPEG"
+            return _Codestream(codec=codec, rows=rows, columns=columns, precision=precision)
+        at += 2 + length
+
+
+def _look_at_jpeg2000(content: bytes, at: int) -> _Codestream:
+    """SIZ, and CAP for HTJ2K (ISO/IEC 15444-1 A.5.1, A.5.2). The first component's precision stands for all."""
+    length, _, x_size, y_size, x_offset, y_offset = struct.unpack_from(">HHLLLL", content, at + 4)
+    precision = (content[at + 4 + 38] & 0x7F) + 1
+    after = at + 4 + length
+    high_throughput = False
+    if content[after : after + 2] == b"\xff\x50":
+        (capabilities,) = struct.unpack_from(">L", content, after + 4)
+        high_throughput = bool(capabilities & _HTJ2K_CAPABILITY)
+    codec = "HTJ2K" if high_throughput else "JPEG 2000"
+    return _Codestream(codec=codec, rows=y_size - y_offset, columns=x_size - x_offset, precision=precision)
+
+
+def _libjpeg_turbo(content: bytes, frame: Frame) -> Values:
+    """Colours as the header calls them: without that the library guesses from the component identifiers."""
+    if frame.samples == 1:
+        return np.asarray(imagecodecs.jpeg8_decode(content))
+    stored = "RGB" if frame.photometric == "RGB" else "YCBCR"
+    return np.asarray(imagecodecs.jpeg8_decode(content, colorspace=stored, outcolorspace="RGB"))
+
+
+def _charls(content: bytes, _: Frame) -> Values:
+    return np.asarray(jpeg_ls.decode(np.frombuffer(content, dtype=np.uint8)))
+
+
+def _openjpeg(content: bytes, _: Frame) -> Values:
+    return np.asarray(decode_jpeg2000(content))
+
+
+def _pydicom(syntax: UID, plugin: str) -> Callable[[bytes, Frame], Values]:
+    """Through pydicom, which knows how to call the plugin."""
+
+    def decoded(content: bytes, frame: Frame) -> Values:
+        described: Any = {  # pydicom types its options by a union that whole numbers are not in
+            "rows": frame.rows,
+            "columns": frame.columns,
+            "samples_per_pixel": frame.samples,
+            "photometric_interpretation": frame.photometric,
+            "planar_configuration": 0,
+            "bits_allocated": frame.bits_allocated,
+            "bits_stored": frame.bits_stored,
+            "pixel_representation": int(frame.signed),
+            "number_of_frames": 1,
+            "pixel_keyword": "PixelData",
+            "correct_unused_bits": False,
+        }
+        encapsulated = encapsulate([content], has_bot=False)
+        values, _ = get_decoder(syntax).as_array(encapsulated, raw=True, decoding_plugin=plugin, **described)
+        return np.asarray(values)
+
+    return decoded
+
+
+_Named = tuple[str, Callable[[bytes, Frame], Values]]
+_DECODERS: dict[str, tuple[_Named, ...]] = {
+    "JPEG": (("imagecodecs libjpeg-turbo", _libjpeg_turbo), ("python-gdcm", _pydicom(JPEGLosslessSV1, "gdcm"))),
+    "JPEG-LS": (
+        ("pyjpegls", _charls),
+        ("imagecodecs charls", lambda content, _: np.asarray(imagecodecs.jpegls_decode(content))),
+        ("python-gdcm", _pydicom(JPEGLSLossless, "gdcm")),
+    ),
+    "JPEG 2000": (
+        ("pylibjpeg-openjpeg", _openjpeg),
+        ("imagecodecs openjpeg", lambda content, _: np.asarray(imagecodecs.jpeg2k_decode(content, numthreads=1))),
+        ("python-gdcm", _pydicom(JPEG2000Lossless, "gdcm")),
+    ),
+    "HTJ2K": (
+        ("pylibjpeg-openjpeg", _openjpeg),
+        ("imagecodecs openjph", lambda content, _: np.asarray(imagecodecs.htj2k_decode(content))),
+    ),
+    "RLE": (("pydicom", _pydicom(RLELossless, "pydicom")), ("python-gdcm", _pydicom(RLELossless, "gdcm"))),
+}
