@@ -23,6 +23,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import PresentationContext, build_context
 
+from delivery.faults import AnswerLost
 from domain.errors import PeerRefused, PeerUnavailable
 from domain.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from domain.types import Peer
@@ -41,11 +42,8 @@ _SEND_BUFFER_BYTES = 256 << 10
 _LEAST_BYTES_PER_SECOND = 20_000
 
 
-class AssociationLost(PeerUnavailable):
-    """Established, then broken or silent while an object was on its way: the peer may or may not have kept it.
-
-    Told apart from other failures to answer, because an object that makes a peer abort would block all others for ever.
-    """
+class AssociationLost(AnswerLost):
+    """Established, then broken or silent while an object was on its way."""
 
 
 class NothingAccepted(PeerRefused):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from delivery.part10 import identify
-from delivery.store import StoreResult, store
+from delivery.result import StoreResult
+from delivery.store import store
 from domain.errors import DataSetUnusable
 from domain.types import Peer
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -21,47 +20,34 @@ from delivery.association import (
     knows_class,
     name_of,
 )
-from delivery.part10 import Part10, encodings, identify, reencode
+from delivery.part10 import Part10, encodings, reencode
+from delivery.result import StoreResult as StoreResult
+from delivery.result import StoreState as StoreState
+from delivery.result import readable, refused
 from delivery.status import StatusClass, classify, describe
+from delivery.words import without_identity
 from domain.errors import DataSetUnusable
 from domain.types import Peer
 
 _MEDIUM_PRIORITY = 0
 
 
-class StoreState(StrEnum):
-    STORED = "STORED"  # the peer says that it keeps the object
-    POSTPONED = "POSTPONED"  # it cannot take the object now: try again
-    REFUSED = "REFUSED"  # trying again cannot help
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreResult:
-    """What became of one file.
-
-    reason: one plain sentence, "" when stored without any remark; safe to log.
-    comment: the peer's own words (0000,0902); hidden from repr, because a peer may name the animal in it.
-    sent_as_uid: the transfer syntax that was used, "" when nothing was sent.
-    """
-
-    path: Path
-    sop_class_uid: str
-    sop_instance_uid: str
-    state: StoreState
-    status: int | None = None
-    reason: str = ""
-    comment: str = field(default="", repr=False)
-    sent_as_uid: str = ""
-    converted: bool = False  # re-encoded for this peer; the pixels are unchanged
-
-
+Wanted = Callable[[Path], bool]
 Stored = Callable[[Path, StoreResult], None]
 
 
-def store(paths: Sequence[Path], peer: Peer, *, timeout_seconds: float, stored: Stored | None = None) -> list[StoreResult]:
+def store(
+    paths: Sequence[Path],
+    peer: Peer,
+    *,
+    timeout_seconds: float,
+    wanted: Wanted | None = None,
+    stored: Stored | None = None,
+) -> list[StoreResult]:
     """Send the files in this order over one association, or as many as their encodings need.
 
     What becomes of an object is its result; `stored` hears of each at once, so that a later failure loses no answer.
+    `wanted` is asked just before each, and one that is not wanted is passed over.
     PeerUnavailable and PeerRefused: see `associate`; AssociationLost when it broke at the file after the last one heard of;
     OSError when this machine is out of something, such as file descriptors.
     """
@@ -72,15 +58,23 @@ def store(paths: Sequence[Path], peer: Peer, *, timeout_seconds: float, stored: 
         if stored is not None:
             stored(result.path, result)
 
-    for batch in _batches(paths, note):
-        contexts = _contexts(file for _, file in batch)
+    def is_wanted(path: Path) -> bool:
+        return wanted is None or wanted(path)
+
+    for batch in _batches(paths):
+        if isinstance(batch, _Unsent):
+            if is_wanted(batch.result.path):
+                note(batch.index, batch.result)
+            continue
         try:
-            with associate(peer, contexts, timeout_seconds=timeout_seconds) as link:
+            with associate(peer, _contexts(file for _, file in batch), timeout_seconds=timeout_seconds) as link:
                 for index, file in batch:
-                    note(index, _send(link, file))
+                    if is_wanted(file.path):
+                        note(index, _send(link, file))
         except NothingAccepted as refusal:
             for index, file in batch:
-                note(index, _not_accepted(file, peer, knows=knows_class(refusal.rejected, file.sop_class_uid)))
+                if is_wanted(file.path):
+                    note(index, _not_accepted(file, peer, knows=knows_class(refusal.rejected, file.sop_class_uid)))
     return [results[index] for index in sorted(results)]
 
 
@@ -89,32 +83,31 @@ def send_document(path: Path, peer: Peer, *, timeout_seconds: float) -> StoreRes
     return store([path], peer, timeout_seconds=timeout_seconds)[0]
 
 
-def _batches(paths: Sequence[Path], note: Callable[[int, StoreResult], None]) -> Iterator[list[tuple[int, Part10]]]:
-    """Runs of files whose contexts fit one association; files that are no objects are answered on the way."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unsent:
+    """A file that is no object."""
+
+    index: int
+    result: StoreResult
+
+
+def _batches(paths: Sequence[Path]) -> Iterator[list[tuple[int, Part10]] | _Unsent]:
+    """Runs of files whose contexts fit one association, and between them the files that are no objects."""
     batch: list[tuple[int, Part10]] = []
-    wanted: set[tuple[str, str]] = set()
+    offered: set[tuple[str, str]] = set()
     for index, path in enumerate(paths):
-        try:
-            file = identify(path)
-        except (DataSetUnusable, FileNotFoundError, PermissionError, IsADirectoryError) as error:
-            reason = error.strerror or "cannot be read" if isinstance(error, OSError) else str(error)
-            note(
-                index,
-                StoreResult(
-                    path=path,
-                    sop_class_uid="",
-                    sop_instance_uid="",
-                    state=StoreState.REFUSED,
-                    reason=f"the file was not sent: {reason}",
-                ),
-            )
-            continue
-        more = {(file.sop_class_uid, uid) for uid in encodings(file)}
-        if batch and len(wanted | more) > MAX_CONTEXTS:
+        file = readable(path)
+        more = set[tuple[str, str]]()
+        if isinstance(file, Part10):
+            more = {(file.sop_class_uid, uid) for uid in encodings(file)}
+        if batch and (not more or len(offered | more) > MAX_CONTEXTS):
             yield batch
-            batch, wanted = [], set()
-        batch.append((index, file))
-        wanted |= more
+            batch, offered = [], set()
+        if isinstance(file, StoreResult):
+            yield _Unsent(index=index, result=file)
+        else:
+            batch.append((index, file))
+            offered |= more
     if batch:
         yield batch
 
@@ -149,7 +142,7 @@ def _send(link: Link, file: Part10) -> StoreResult:
         try:
             data_set = reencode(file, usable)
         except DataSetUnusable as error:
-            return _refused(file, f"{name_of(link.peer)} does not take {UID(file.transfer_syntax_uid).name}, and {error}")
+            return refused(file, f"{name_of(link.peer)} does not take {UID(file.transfer_syntax_uid).name}, and {error}")
         request.DataSet = BytesIO(data_set)
         size_bytes = len(data_set)
     elif file.size_bytes % 2:
@@ -166,11 +159,13 @@ def _send(link: Link, file: Part10) -> StoreResult:
 
 def _result(file: Part10, peer: Peer, response: C_STORE, *, sent_as_uid: str, converted: bool) -> StoreResult:
     status = int(response.Status or 0)
+    comment = str(response.ErrorComment or "")
     kind = classify(status)
+    said = describe(status) + (f": {without_identity(comment, file.path)}" if comment else "")
     if kind is StatusClass.PERMANENT:
-        state, reason = StoreState.REFUSED, f"{name_of(peer)} refused the object with status {describe(status)}"
+        state, reason = StoreState.REFUSED, f"{name_of(peer)} refused the object with status {said}"
     elif kind is StatusClass.TEMPORARY:
-        state, reason = StoreState.POSTPONED, f"{name_of(peer)} cannot take the object now: status {describe(status)}"
+        state, reason = StoreState.POSTPONED, f"{name_of(peer)} cannot take the object now: status {said}"
     elif kind is StatusClass.WARNING:
         state, reason = StoreState.STORED, f"{name_of(peer)} keeps the object with status {describe(status)}"
     else:
@@ -185,7 +180,7 @@ def _result(file: Part10, peer: Peer, response: C_STORE, *, sent_as_uid: str, co
         state=state,
         status=status,
         reason=reason,
-        comment=str(response.ErrorComment or ""),
+        comment=comment,
         sent_as_uid=sent_as_uid,
         converted=converted,
     )
@@ -197,14 +192,4 @@ def _not_accepted(file: Part10, peer: Peer, *, knows: bool) -> StoreResult:
         what = f"takes {sop_class}, but neither as {syntax} nor uncompressed"
     else:
         what = f"does not take {sop_class}; enable it there"
-    return _refused(file, f"{name_of(peer)} {what}")
-
-
-def _refused(file: Part10, reason: str) -> StoreResult:
-    return StoreResult(
-        path=file.path,
-        sop_class_uid=file.sop_class_uid,
-        sop_instance_uid=file.sop_instance_uid,
-        state=StoreState.REFUSED,
-        reason=reason,
-    )
+    return refused(file, f"{name_of(peer)} {what}")
