@@ -21,6 +21,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu import P_DATA_TF
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
 
 from delivery.faults import AnswerLost
@@ -166,9 +167,17 @@ def knows_class(rejected: Sequence[PresentationContext], sop_class_uid: str) -> 
 
 
 @contextmanager
-def associate(peer: Peer, contexts: Sequence[PresentationContext], *, timeout_seconds: float) -> Iterator[Link]:
+def associate(
+    peer: Peer,
+    contexts: Sequence[PresentationContext],
+    *,
+    timeout_seconds: float,
+    handlers: Sequence[evt.EventHandlerType] = (),
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+) -> Iterator[Link]:
     """An association with the peer, released at the end, cut when the block raises.
 
+    handlers: of what the peer may ask on it. roles: other than this side being the SCU.
     PeerUnavailable: no connection, no answer, aborted, or rejected for now. PeerRefused: rejected for good; the sentence
     says what to change and where. NothingAccepted: none of the contexts was accepted.
     """
@@ -204,7 +213,8 @@ def associate(peer: Peer, contexts: Sequence[PresentationContext], *, timeout_se
             peer.port,
             list(contexts),
             ae_title=peer.ae_title,
-            evt_handlers=[(evt.EVT_CONN_OPEN, on_open), (evt.EVT_PDU_SENT, on_sent)],
+            ext_neg=list(roles),
+            evt_handlers=[(evt.EVT_CONN_OPEN, on_open), (evt.EVT_PDU_SENT, on_sent), *handlers],
         )
     if not association.is_established:
         _cut(association, sockets)
