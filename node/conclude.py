@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from domain.types import Evidence, Finding, ModelIdentity, Outcome, Reason, Report
+from domain.types import Evidence, Finding, FindingOutcome, ModelIdentity, Outcome, Reason, Report
 from ledger.images import ImageRow
 
 NOT_AN_IMAGE = "not_an_image"
@@ -85,6 +85,13 @@ def given_up(study_instance_uid: str, evidence: Sequence[Evidence], *, revision:
 
 def study_outcome(reports: Sequence[Report]) -> Outcome:
     return reports[0].outcome  # a model that analysed comes first
+
+
+def said_of(reports: Sequence[Report]) -> str:
+    """For the log: "ANALYSED" only where something was assessed."""
+    outcome = study_outcome(reports)
+    assessed = any(f.outcome is not FindingOutcome.NOT_ASSESSABLE for report in reports for f in report.findings)
+    return outcome.value if assessed or outcome is not Outcome.ANALYSED else f"{outcome.value}, nothing assessable"
 
 
 def _unanswered(study_instance_uid: str, evidence: Sequence[Evidence], *, revision: int, analysed_at: datetime) -> Report:

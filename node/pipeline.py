@@ -36,7 +36,7 @@ from ledger import documents, images, tasks
 from ledger.images import ImageRow
 from ledger.store import Ledger, Transaction
 from ledger.tasks import Task
-from node.conclude import conclude, evidence_of, given_up, is_image, local_time, study_outcome
+from node.conclude import conclude, evidence_of, given_up, is_image, local_time, said_of, study_outcome
 from node.writing import Before, Owed, Writing
 from spool import Spool
 
@@ -120,7 +120,7 @@ class Pipeline:
             tasks.finish(tx, task)
             _owe(tx, written)
             images.reported(tx, task.key, outcome=study_outcome(reports), revision=revision, evidence=made_of)
-        return f"{study_outcome(reports).value}, revision {revision}"
+        return f"{said_of(reports)}, revision {revision}"
 
     def give_up(self, task: Task, error: str) -> None:
         """A task that broke again and again dies visibly; its image or study still gets an answer: FAILED, and said so."""

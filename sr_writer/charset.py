@@ -23,7 +23,7 @@ KNOWN = {
     ("ISO 2022 IR 6", "ISO 2022 IR 149"),
 }
 # Signs that Korean and ASCII sets lack; a document is not moved to another set for a dash.
-PLAIN_SIGNS = str.maketrans({"–": "-", "—": "-", "×": "x", "≥": ">=", "≤": "<=", "…": "...", "’": "'"})
+PLAIN_SIGNS = str.maketrans({"–": "-", "—": "-", "×": "x", "≥": ">=", "≤": "<=", "…": "...", "’": "'", "“": '"', "”": '"'})
 
 
 def plain(text: str) -> str:

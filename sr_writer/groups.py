@@ -38,12 +38,25 @@ from pydicom.sr.coding import Code as DicomCode
 from domain import codes as terms_of
 from domain import terms
 from domain.identity import Identity
-from domain.types import Evidence, Finding, FindingOutcome, Language, Measurement, Point, Report, Shape, SrGeometry, Style
+from domain.types import (
+    Evidence,
+    Finding,
+    FindingOutcome,
+    Language,
+    Measurement,
+    ModelIdentity,
+    Point,
+    Report,
+    Shape,
+    SrGeometry,
+    Style,
+)
 from sr_writer import wording
 from sr_writer.header import Header
 from sr_writer.tree import dicom, text
 
 CERTAINTY = DicomCode("111012", "DCM", "Certainty of Finding")  # CID 6048, 0 to 100 %
+AXES = (terms_of.LONG_AXIS, terms_of.SHORT_AXIS)
 Group = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
 LARGEST_RECTANGLE = 5  # points of a closed outline that OHIF 3.13 takes for a rectangle
 
@@ -83,7 +96,7 @@ def groups_of(
         about = finding.site if itself and finding.site is not None else finding.concept  # a score is of the heart
         site = _sites(finding)
         algorithm = None if finding.by_person else _algorithm(report)
-        evaluations = list(_evaluations(finding, style.language))
+        evaluations = list(_evaluations(finding, report.model, style.language))
         if not split:
             yield MeasurementsAndQualitativeEvaluations(
                 tracking_identifier=tracked,
@@ -122,12 +135,16 @@ class _TextEvaluation(QualitativeEvaluation):
         self.append(item)
 
 
-def _evaluations(finding: Finding, language: Language) -> Iterator[QualitativeEvaluation]:
+def _evaluations(finding: Finding, model: ModelIdentity | None, language: Language) -> Iterator[QualitativeEvaluation]:
     if finding.outcome is FindingOutcome.UNCERTAIN:
         yield QualitativeEvaluation(dicom(finding.concept), dicom(terms_of.OUTCOMES[finding.outcome]))
     if finding.severity is not None:
         yield QualitativeEvaluation(dicom(terms_of.SEVERITY), dicom(finding.severity))
-    said = [wording.brief(finding, language), *_positions(finding, language)]
+    validated = wording.is_validated(finding, model)
+    numbers = finding.measurements if wording.is_measured(finding) else ()
+    said = [wording.brief(finding, language)]
+    said += [wording.standing(m, language, validated=validated) for m in numbers if m.interval is not None]
+    said += _axes(finding, language)
     if finding.severity is not None:
         said.append(terms.concept(finding.severity, language))
     if wording.place(finding, language):
@@ -137,9 +154,11 @@ def _evaluations(finding: Finding, language: Language) -> Iterator[QualitativeEv
     yield _TextEvaluation(text(terms_of.COMMENT, "; ".join(said)))
 
 
-def _positions(finding: Finding, language: Language) -> list[str]:
-    known = [m for m in finding.measurements if m.interval is not None]
-    return [f"{wording.position(m, language)} ({wording.reference(m, language)})" for m in known]
+def _axes(finding: Finding, language: Language) -> list[str]:
+    """ "L 5.6 v + S 5.2 v", what a heart score adds up from."""
+    axes = wording.axes_in_vertebrae(finding)
+    names = [(terms.short_concept(axis, language), axes[axis.value]) for axis in AXES if axis.value in axes]
+    return [" + ".join(f"{name} {wording.vertebrae(count, language)}" for name, count in names)] if names else []
 
 
 def _sites(finding: Finding) -> list[FindingSite] | None:

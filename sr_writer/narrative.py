@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from domain import codes, terms
-from domain.types import Finding, FindingOutcome, Language, Outcome, Region, Report, View
+from domain.types import Finding, FindingOutcome, Language, ModelIdentity, Outcome, Region, Report, View
 from sr_writer import wording
 from sr_writer.header import Header
 
@@ -64,11 +64,14 @@ def findings(report: Report, language: Language) -> Iterator[str]:
         yield f"{wording.unanswered(report.outcome, report.reason, language)}."
     for finding in wording.by_importance(report.findings):
         if wording.is_measured(finding):
-            known = (wording.position(measurement, language) for measurement in finding.measurements)
+            doubt = None if wording.is_validated(finding, report.model) else terms.phrase("unvalidated", language)
+            known = (
+                wording.position(m, language) and (doubt or wording.position(m, language)) for m in finding.measurements
+            )
             said = "; ".join(filter(None, [wording.brief(finding, language), *known]))
             yield f"{wording.where(finding, report, language)}{said}."
         elif finding.outcome is not FindingOutcome.ABSENT:
-            yield f"{wording.where(finding, report, language)}{wording.answered(finding, language)}."
+            yield f"{wording.where(finding, report, language)}{wording.answered(finding, language, report.model)}."
     yield from wording.not_seen(report, language)
     if not report.findings and report.outcome is Outcome.ANALYSED:
         yield terms.phrase("no_findings", language)
@@ -81,7 +84,8 @@ def measurements(report: Report, language: Language) -> Iterator[str]:
     measured = [finding for finding in report.findings if wording.is_measured(finding)]
     for finding in measured:
         for measurement in finding.measurements:
-            line = f"{wording.where(finding, report, language)}{wording.measured(measurement, language)}"
+            said = wording.measured(measurement, language, validated=wording.is_validated(finding, report.model))
+            line = f"{wording.where(finding, report, language)}{said}"
             if measurement.interval is not None and measurement.interval.source:
                 line += f" [{measurement.interval.source}]"
             yield line
@@ -94,7 +98,9 @@ def impression(report: Report, language: Language) -> Iterator[str]:
     if report.outcome is not Outcome.ANALYSED:
         yield f"{wording.unanswered(report.outcome, report.reason, language)}."
     said = list(
-        dict.fromkeys(line for finding in wording.by_importance(report.findings) for line in hedged(finding, language))
+        dict.fromkeys(
+            line for finding in wording.by_importance(report.findings) for line in hedged(finding, language, report.model)
+        )
     )
     yield from said
     answered = any(finding.outcome is FindingOutcome.ABSENT for finding in report.findings)
@@ -113,11 +119,13 @@ def impression(report: Report, language: Language) -> Iterator[str]:
         yield f"{wording.status(report.model, language)}."
 
 
-def hedged(finding: Finding, language: Language) -> Iterator[str]:
+def hedged(finding: Finding, language: Language, model: ModelIdentity | None) -> Iterator[str]:
     if wording.is_measured(finding):
         for measurement in finding.measurements:
             where = wording.lies(measurement)
-            if where is not None:
+            if where is not None and not wording.is_validated(finding, model):
+                yield f"{wording.measured(measurement, language, validated=False)}."
+            elif where is not None:
                 name = terms.concept(measurement.concept, language)
                 number = wording.number(measurement, language)
                 yield f"{terms.phrase(f'measured_{where}', language).format(name=name, number=number)}."
@@ -143,7 +151,8 @@ def next_steps(report: Report, language: Language) -> Iterator[str]:
         yield terms.phrase("next_further", language)
     if measured:
         yield terms.phrase("next_lines", language)
-    scores = [m for finding in measured for m in finding.measurements if wording.is_of(m, codes.VHS)]
+    validated = [finding for finding in measured if wording.is_validated(finding, report.model)]
+    scores = [m for finding in validated for m in finding.measurements if wording.is_of(m, codes.VHS)]
     if any(wording.lies(score) in ("above", "below") for score in scores):
         yield terms.phrase("next_heart", language)
     if any(finding.outcome is FindingOutcome.NOT_ASSESSABLE for finding in report.findings):
@@ -166,5 +175,4 @@ def grounds(report: Report, language: Language) -> Iterator[str]:
     yield f"{model(report, language)}, {report.model.manufacturer}"
     yield f"{wording.status(report.model, language)}."
     yield f"{terms.phrase('weights', language)}: sha256 {report.model.onnx_sha256}"
-    performance = report.model.performance or terms.phrase("unknown", language)
-    yield f"{terms.phrase('performance', language)}: {performance}"
+    yield wording.performance(report.model, language)

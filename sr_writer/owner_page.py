@@ -111,7 +111,9 @@ def draw_page(report: Report, *, picture: Image.Image | None, language: Language
     else:
         shown = owner_words.scaled(report)[:1]
         for finding, measurement in shown:
-            top = _scale(draw, measurement, language, top, owner_words.image_of(report, finding, language))
+            said = owner_words.said_of(report, finding, measurement)
+            label = owner_words.image_of(report, finding, language)
+            top = _scale(draw, measurement, language, top, label=label, said=said)
         if any(wording.is_of(measurement, codes.VHS) for _, measurement in shown):
             top = _paragraph(draw, say("vhs_meaning", language), top + 22, size_px=36, colour=GREY)
         if shown:
@@ -228,17 +230,19 @@ def _hatch(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int]) -> None:
             draw.line([(first, bottom - (first - start)), (last, bottom - (last - start))], fill=INK, width=12)
 
 
-def _scale(draw: ImageDraw.ImageDraw, measurement: Measurement, language: Language, top: int, label: str) -> int:
-    """Name, number and word; three zones of equal width, so that an interval's width is the unit of distance from it."""
+def _scale(
+    draw: ImageDraw.ImageDraw, measurement: Measurement, language: Language, top: int, *, label: str, said: str
+) -> int:
+    """Name, number and what is said of it; three zones of equal width, so that an interval's width is the unit of distance
+    from it. Coloured only where the number may be believed."""
     interval = measurement.interval
     if interval is None:
         return top
-    position = owner_words.where(measurement)
     value = wording.shown(measurement.value)
     name = owner_words.name_of(measurement, language)
     top = _paragraph(draw, f"{name} – {label}" if label else name, top + 34, size_px=46, bold=True)
     number = f"{value:.{wording.DECIMALS}f}"
-    large, words = font(BOLD, 104), say(position, language)
+    large, words = font(BOLD, 104), say(said, language)
     draw.text((MARGIN, top + 78), number, font=large, fill=INK, anchor="lm")
     left = MARGIN + large.getlength(number) + 44
     face = fit(words, BOLD, width_px=WIDTH - MARGIN - left, height_px=56)
@@ -247,7 +251,7 @@ def _scale(draw: ImageDraw.ImageDraw, measurement: Measurement, language: Langua
     third = (WIDTH - 2 * MARGIN) / 3
     for place, (zone, colour) in enumerate(ZONES.items()):
         start = MARGIN + place * third
-        draw.rectangle([start, bar[0], start + third, bar[1]], fill=colour, outline=INK, width=3)
+        draw.rectangle([start, bar[0], start + third, bar[1]], fill=colour if said in ZONES else PAPER, outline=INK, width=3)
         word = say(f"zone_{zone}", language)
         draw.text((start + third / 2, sum(bar) / 2), word, font=font(BOLD, 38), fill=INK, anchor="mm")
     for place, limit in enumerate((interval.low, interval.high), 1):

@@ -24,6 +24,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "below": ("below the usual range", "일반 범위보다 작음"),
     "within": ("within the usual range", "일반 범위 안"),
     "above": ("above the usual range", "일반 범위보다 큼"),
+    "unvalidated": ("for demonstration only", "시연용 수치"),
     "zone_below": ("below", "작음"),
     "zone_within": ("usual range", "일반 범위"),
     "zone_above": ("above", "큼"),
@@ -91,10 +92,15 @@ def name_of(measurement: Measurement, language: Language) -> str:
 
 def where(measurement: Measurement) -> str:
     """below | within | above, of the number as it is shown. ValueError without an interval."""
-    if measurement.interval is None:
+    lies = wording.lies(measurement)
+    if lies is None:
         raise ValueError("no reference interval")
-    value = wording.shown(measurement.value)
-    return "below" if value < measurement.interval.low else "above" if value > measurement.interval.high else "within"
+    return lies
+
+
+def said_of(report: Report, finding: Finding, measurement: Measurement) -> str:
+    """The name of the words beside a number: where it lies, or that nobody has validated it."""
+    return where(measurement) if wording.is_validated(finding, report.model) else "unvalidated"
 
 
 def silence(report: Report, language: Language) -> tuple[str, str]:
@@ -152,7 +158,7 @@ def _line(report: Report, finding: Finding, measurement: Measurement, language: 
     name = terms.short_concept(measurement.concept, language)
     text = f"{image}: {name}" if image else name
     text = f"{text} {wording.number(measurement, language)}"
-    return f"{text} – {say(where(measurement), language)}" if measurement.interval is not None else text
+    return f"{text} – {say(said_of(report, finding, measurement), language)}" if measurement.interval is not None else text
 
 
 _DRAWN = (FindingOutcome.PRESENT, FindingOutcome.UNCERTAIN)

@@ -184,7 +184,10 @@ def answered(answer: ImageAnswer, items: Sequence[Numbered], language: Language)
     if answer.outcome is not Outcome.ANALYSED:
         reason = terms.reason(answer.reason, language) if answer.reason is not None else ""
         return [Block(text=reason or terms.outcome(answer.outcome, language), size_px=34, colour=WHITE, bold=True)]
-    return [*(block for spoken in answer.models for block in unanswered(spoken, language)), *findings(items, language)]
+    return [
+        *(block for spoken in answer.models for block in unanswered(spoken, language)),
+        *findings(items, language, doubted=_doubted(answer)),
+    ]
 
 
 def unanswered(spoken: ModelAnswer, language: Language) -> list[Block]:
@@ -195,7 +198,12 @@ def unanswered(spoken: ModelAnswer, language: Language) -> list[Block]:
     return [Block(text=said, size_px=28, colour=ORANGE)]
 
 
-def findings(items: Sequence[Numbered], language: Language) -> list[Block]:
+def _doubted(answer: ImageAnswer) -> list[Finding]:
+    """Whose numbers nobody has validated."""
+    return [f for spoken in answer.models for f in spoken.findings if not wording.is_validated(f, spoken.model)]
+
+
+def findings(items: Sequence[Numbered], language: Language, *, doubted: Sequence[Finding]) -> list[Block]:
     """In their order, abnormal first; what was not seen is one paragraph where it stands beside other answers."""
     blocks: list[Block] = []
     negative = [item.finding for item in items if item.finding.outcome is FindingOutcome.ABSENT]
@@ -207,9 +215,12 @@ def findings(items: Sequence[Numbered], language: Language) -> list[Block]:
         if wording.is_measured(item.finding):
             if item.number is not None:
                 blocks.append(_named(item, terms.concept(item.finding.concept, language), gap_px=20))
+            validated = not any(item.finding is finding for finding in doubted)
+            vertebrae = wording.axes_in_vertebrae(item.finding)
             for measurement in item.finding.measurements:
                 named = item.number is not None and measurement.concept.value == item.finding.concept.value
-                blocks += _measured(measurement, language, named=named)
+                count = vertebrae.get(measurement.concept.value)
+                blocks += _measured(measurement, language, named=named, validated=validated, vertebrae=count)
         elif item.finding.outcome is not FindingOutcome.ABSENT or len(items) == 1:
             blocks += _unmeasured(item, language)
         elif listed:
@@ -254,17 +265,22 @@ def _unmeasured(item: Numbered, language: Language) -> list[Block]:
     return blocks
 
 
-def _measured(measurement: Measurement, language: Language, *, named: bool) -> list[Block]:
-    """named: its name stands above it already."""
+def _measured(
+    measurement: Measurement, language: Language, *, named: bool, validated: bool, vertebrae: float | None
+) -> list[Block]:
+    """named: its name stands above it already. vertebrae: what an axis contributes to a heart score."""
     indent = INDENT
     name, number = terms.concept(measurement.concept, language), wording.number(measurement, language)
+    if vertebrae is not None:
+        number = f"{number} = {wording.vertebrae(vertebrae, language)}"
     swatch = _swatch(measurement)
     above = [] if named else [Block(text=name, size_px=25, colour=GREY, indent_px=indent, gap_before_px=14, mark=swatch)]
     mark = swatch if named else None
     blocks = [*above, Block(text=number, size_px=42, colour=WHITE, bold=True, indent_px=indent, gap_before_px=0, mark=mark)]
     if measurement.interval is not None:
-        where = wording.position(measurement, language)
-        blocks.append(Block(text=where, size_px=27, colour=WHITE, bold=True, indent_px=indent, gap_before_px=0))
+        where = wording.position(measurement, language) if validated else terms.phrase("unvalidated", language)
+        colour = WHITE if validated else ORANGE
+        blocks.append(Block(text=where, size_px=27, colour=colour, bold=True, indent_px=indent, gap_before_px=0))
         whose = wording.reference(measurement, language, source=True)
         blocks.append(Block(text=whose, size_px=21, colour=GREY, indent_px=indent, gap_before_px=2))
     elif measurement.spacing_source is not None:

@@ -32,7 +32,7 @@ from pydicom.sr.coding import Code as DicomCode
 from domain import codes as terms_of
 from domain import terms
 from domain.identity import Identity
-from domain.types import Evidence, Finding, Language, Outcome, Report, Signer, Source, Species, Style
+from domain.types import Evidence, Finding, FindingOutcome, Language, Outcome, Report, Signer, Source, Species, Style
 from sr_writer import wording
 from sr_writer.groups import groups_of, has_coordinates, site_items
 from sr_writer.header import Header
@@ -173,6 +173,8 @@ def _evaluations(
         Outcome.DECLINED: terms_of.DECLINED,
         Outcome.FAILED: terms_of.FAILED,
     }[report.outcome]
+    if report.outcome is Outcome.ANALYSED and wording.is_silent(report.outcome, report.findings):
+        outcome = terms_of.OUTCOMES[FindingOutcome.NOT_ASSESSABLE]
     yield CodeContentItem(dicom(terms_of.ANALYSIS_OUTCOME), dicom(outcome), CONTAINS)
     by_uid = {evidence.answer.ref.sop_instance_uid: evidence for evidence in report.evidence}
     for finding in wording.by_importance(report.findings):
@@ -211,8 +213,7 @@ def basis(report: Report, language: Language) -> Iterator[str]:
         model = report.model
         yield f"{terms.phrase('model', language)}: {wording.model(model)}, {model.manufacturer}"
         yield f"{terms.phrase('weights', language)}: sha256 {model.onnx_sha256}"
-        if model.performance:
-            yield model.performance
+        yield wording.performance(model, language)
 
 
 def _image_library(evidence: Sequence[Evidence], headers: Sequence[Header]) -> ContainerContentItem:

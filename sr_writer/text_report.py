@@ -73,9 +73,8 @@ def _quality(report: Report, headers: Sequence[Header], language: Language) -> C
     """A line per image, what became of it first."""
     items = []
     for position, (evidence, header) in enumerate(zip(report.evidence, headers, strict=True), 1):
-        result, reason = wording.outcome_of(report, evidence)
         line = (
-            f"{wording.image_number(position, report, language)}: {wording.unanswered(result, reason, language)}; "
+            f"{wording.image_number(position, report, language)}: {wording.became(evidence, report, language)}; "
             f"{wording.quality(evidence, header, language)}"
         )
         items.append(text_of_image(FINDING, line, evidence))

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from domain import codes, terms
 from domain.types import (
     Code,
@@ -31,6 +34,8 @@ from sr_writer.header import Header
 
 DECIMALS = 1
 DEMONSTRATION = "demonstration"
+AXES_ON_SPINE = ("long_axis_on_spine", "short_axis_on_spine")  # of a heart score's lines
+LARGEST_DIFFERENCE = 0.15  # vertebrae between a score and its axes that roundings may make
 
 
 def shown(value: float) -> float:
@@ -73,14 +78,59 @@ def reference(measurement: Measurement, language: Language, *, source: bool = Fa
     return f"{text}; {interval.source}" if source and interval.source else text
 
 
-def measured(measurement: Measurement, language: Language) -> str:
+def is_validated(finding: Finding, model: ModelIdentity | None) -> bool:
+    """Whether a number may be said to lie within or outside of its interval: not a demonstration's, for "within" would pass
+    for a clean bill of health. What a person entered is that person's."""
+    return finding.by_person or model is None or model.clinical_status != DEMONSTRATION
+
+
+def standing(measurement: Measurement, language: Language, *, validated: bool) -> str:
+    """Where a number lies and in which interval; the interval and a warning for one that nobody has validated; empty
+    without an interval."""
+    if measurement.interval is None:
+        return ""
+    whose = reference(measurement, language)
+    if validated:
+        return f"{position(measurement, language)} ({whose})"
+    return f"{whose} – {terms.phrase('unvalidated', language)}"
+
+
+def measured(measurement: Measurement, language: Language, *, validated: bool) -> str:
     """One line: name, number, reference interval and where the number lies in it, or what its millimetres mean."""
     text = f"{terms.concept(measurement.concept, language)} {number(measurement, language)}"
     if measurement.interval is not None:
-        return f"{text} – {position(measurement, language)} ({reference(measurement, language)})"
+        return f"{text} – {standing(measurement, language, validated=validated)}"
     if measurement.spacing_source is not None:
         return f"{text} ({terms.source(measurement.spacing_source, language)})"
     return text
+
+
+def axes_in_vertebrae(finding: Finding) -> dict[str, float]:
+    """Of a heart score, each axis by its concept's code value, so that a reader can check the sum: as many counted vertebrae
+    as it covers when laid on the spine, rounded so that both make up the score as shown. Empty where they do not."""
+    edges = np.asarray(vertebral_edges(finding), dtype=float).reshape(-1, 2)
+    score = next((m for m in finding.measurements if is_of(m, codes.VHS)), None)
+    if score is None or len(edges) < 2:
+        return {}
+    counted = [_along(edges, score.lines[name][1]) for name in AXES_ON_SPINE if name in score.lines]
+    if len(counted) < 2 or abs(sum(counted) - score.value) > LARGEST_DIFFERENCE:
+        return {}
+    long = shown(counted[0])
+    return {codes.LONG_AXIS.value: long, codes.SHORT_AXIS.value: shown(shown(score.value) - long)}
+
+
+def _along(edges: npt.NDArray[np.float64], point: Point) -> float:
+    """How many of the segments between the edges lie before the point, the last one extended beyond its end."""
+    starts, steps = edges[:-1], np.diff(edges, axis=0)
+    share = ((np.asarray(point) - starts) * steps).sum(axis=1) / np.maximum((steps**2).sum(axis=1), 1e-12)
+    share = np.clip(share, 0, [*np.ones(len(steps) - 1), np.inf])
+    nearest = int(np.argmin(np.linalg.norm(starts + share[:, None] * steps - point, axis=1)))
+    return nearest + float(share[nearest])
+
+
+def vertebrae(count: float, language: Language) -> str:
+    """ "5.6 v" """
+    return f"{count:.{DECIMALS}f} {terms.unit(codes.VERTEBRAE, language)}"
 
 
 def brief(finding: Finding, language: Language) -> str:
@@ -109,11 +159,12 @@ def place(finding: Finding, language: Language) -> str:
     return " ".join(terms.concept(part, language) for part in parts if part is not None)
 
 
-def answered(finding: Finding, language: Language) -> str:
-    """One finding in one line, its reason included where it could not be assessed."""
+def answered(finding: Finding, language: Language, model: ModelIdentity | None) -> str:
+    """One finding of a model in one line, its reason included where it could not be assessed."""
     name = terms.concept(finding.concept, language)
     if is_measured(finding):
-        return "; ".join(measured(measurement, language) for measurement in finding.measurements)
+        validated = is_validated(finding, model)
+        return "; ".join(measured(measurement, language, validated=validated) for measurement in finding.measurements)
     seen = finding.outcome in (FindingOutcome.PRESENT, FindingOutcome.UNCERTAIN)
     severity = terms.concept(finding.severity, language) if seen and finding.severity is not None else ""
     text = ", ".join(filter(None, [f"{name}: {outcome(finding, language)}", severity, place(finding, language)]))
@@ -153,12 +204,15 @@ def detail(answer: ImageAnswer, language: Language) -> str:
     """What stands beside the verdict on an image: where its first number lies, or why there is none."""
     if answer.outcome is not Outcome.ANALYSED:
         return terms.reason(answer.reason, language) if answer.reason is not None else ""
-    findings = [finding for spoken in answer.models for finding in spoken.findings]
-    for finding in findings:
+    findings = [(finding, spoken.model) for spoken in answer.models for finding in spoken.findings]
+    for finding, model in findings:
         for measurement in finding.measurements if is_measured(finding) else ():
             if measurement.interval is not None:
-                return f"{position(measurement, language)} ({measurement.interval.low:g}–{measurement.interval.high:g})"
-    reasons = [finding.reason for finding in findings if finding.reason is not None]
+                interval = f"{measurement.interval.low:g}–{measurement.interval.high:g}"
+                if is_validated(finding, model):
+                    return f"{position(measurement, language)} ({interval})"
+                return f"{terms.phrase('reference', language)} {interval} – {terms.phrase('unvalidated', language)}"
+    reasons = [finding.reason for finding, _ in findings if finding.reason is not None]
     return terms.reason(reasons[0], language) if reasons else ""
 
 
@@ -201,6 +255,13 @@ def status(identity: ModelIdentity, language: Language) -> str:
     return terms.phrase(DEMONSTRATION, language) if known else identity.clinical_status
 
 
+def performance(identity: ModelIdentity, language: Language) -> str:
+    """What the package has published: a quotation, in its own words whatever the report's language is."""
+    if not identity.performance:
+        return f"{terms.phrase('performance', language)}: {terms.phrase('unknown', language)}"
+    return f"{terms.phrase('performance_quoted', language)}: “{identity.performance}”"
+
+
 def answer_of(report: Report, evidence: Evidence) -> ModelAnswer | None:
     """What the report's model said of one image."""
     if report.model is None:
@@ -227,10 +288,19 @@ def image_number(position: int, report: Report, language: Language) -> str:
     return terms.phrase("image_of", language).format(number=position, total=len(report.evidence))
 
 
+def became(evidence: Evidence, report: Report, language: Language) -> str:
+    """What became of one image in this report; "Analysed" only where something on it could be assessed."""
+    result, reason = outcome_of(report, evidence)
+    findings = [f for f in report.findings if f.sop_instance_uid == evidence.answer.ref.sop_instance_uid]
+    if result is not Outcome.ANALYSED or not is_silent(result, findings):
+        return unanswered(result, reason, language)
+    reasons = dict.fromkeys(terms.reason(f.reason, language) for f in findings if f.reason is not None)
+    return " – ".join([terms.phrase("nothing_assessable", language), *filter(None, ["; ".join(reasons)])])
+
+
 def image(position: int, evidence: Evidence, report: Report, language: Language) -> str:
     """What an image is and what became of it; position counts from 1."""
-    result, reason = outcome_of(report, evidence)
-    what = unanswered(result, reason, language)
+    what = became(evidence, report, language)
     return f"{image_number(position, report, language)} ({taken(evidence, language)}): {what}"
 
 
@@ -246,7 +316,7 @@ def conclusion(report: Report, language: Language, *, signature: Sequence[str] =
     if report.outcome is Outcome.ANALYSED:
         for finding in by_importance(report.findings):
             if finding.outcome is not FindingOutcome.ABSENT:
-                lines.append(f"{where(finding, report, language)}{answered(finding, language)}.")
+                lines.append(f"{where(finding, report, language)}{answered(finding, language, report.model)}.")
         lines += not_seen(report, language)
         if not report.findings:
             lines.append(f"{terms.phrase('not_assessable', language)}.")
@@ -285,7 +355,9 @@ def not_seen(report: Report, language: Language) -> list[str]:
     names = dict.fromkeys(terms.concept(f.concept, language) for f in absent if f.concept.value not in otherwise)
     lines = [f"{terms.phrase('none_seen', language).format(names=', '.join(names))}."] if names else []
     differing = [finding for finding in absent if finding.concept.value in otherwise]
-    return lines + [f"{where(finding, report, language)}{answered(finding, language)}." for finding in differing]
+    return lines + [
+        f"{where(finding, report, language)}{answered(finding, language, report.model)}." for finding in differing
+    ]
 
 
 def where(finding: Finding, report: Report, language: Language) -> str:

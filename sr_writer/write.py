@@ -219,6 +219,8 @@ def _series_description(report: Report, kind: DocumentKind) -> str:
     text = " (text)" if kind is DocumentKind.TEXT_SR else ""
     if report.model is None or report.outcome is not Outcome.ANALYSED:
         return f"AI: {terms.outcome(report.outcome, Language.ENGLISH)}{text}"[:64]
+    if wording.is_silent(report.outcome, report.findings):
+        return f"AI: {terms.phrase('nothing_assessable', Language.ENGLISH)}{text}: {report.model.name}"[:64]
     return f"AI report{text} - not a diagnosis: {report.model.name}"[:64]
 
 

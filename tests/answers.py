@@ -52,6 +52,7 @@ MODEL = ModelIdentity(
     clinical_status="demonstration",
     performance="200 unseen phantoms: mean absolute error 0.30 vertebra; not validated on animals.",
 )
+VALIDATED = replace(MODEL, clinical_status="validated")
 INTERVAL = ReferenceInterval(low=8.5, high=10.5, population="dog, all breeds", source="Buchanan 2000, PMID 10768239")
 
 
@@ -60,6 +61,11 @@ def vhs(sop_instance_uid: str, *, columns: int = 150, rows: int = 120, score: fl
 
     def at(x: float, y: float) -> tuple[float, float]:
         return round(columns * x, 2), round(rows * y, 2)
+
+    def along(count: float) -> tuple[float, float]:
+        before, share = int(count), count % 1
+        (x0, y0), (x1, y1) = edges[before], edges[before + 1]
+        return round(x0 + share * (x1 - x0), 2), round(y0 + share * (y1 - y0), 2)
 
     edges = tuple(at(0.30 + 0.055 * n, 0.26 - 0.0016 * (n - 5) ** 2) for n in range(9))
     return Finding(
@@ -73,7 +79,7 @@ def vhs(sop_instance_uid: str, *, columns: int = 150, rows: int = 120, score: fl
                 concept=codes.VHS,
                 value=score,
                 unit=codes.VERTEBRAE,
-                lines={"long_axis_on_spine": (edges[0], edges[6]), "short_axis_on_spine": (edges[0], edges[5])},
+                lines={"long_axis_on_spine": (edges[0], along(5.93)), "short_axis_on_spine": (edges[0], along(4.90))},
                 interval=INTERVAL,
             ),
             Measurement(

@@ -3,8 +3,19 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from domain.types import Evidence, ImageAnswer, InstanceRef, ModelAnswer, ModelIdentity, Outcome, Reason
-from node.conclude import conclude, is_image, study_outcome
+from domain import codes
+from domain.types import (
+    Evidence,
+    Finding,
+    FindingOutcome,
+    ImageAnswer,
+    InstanceRef,
+    ModelAnswer,
+    ModelIdentity,
+    Outcome,
+    Reason,
+)
+from node.conclude import conclude, is_image, said_of, study_outcome
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -67,3 +78,16 @@ def test_a_failure_outweighs_a_decline_and_different_reasons_are_not_merged() ->
 def test_objects_without_pixels_are_no_images() -> None:
     assert is_image(image(1, Outcome.FAILED, reason=BROKEN))
     assert not is_image(image(1, Outcome.DECLINED, reason=Reason(code="not_an_image")))
+
+
+def test_the_log_calls_a_study_analysed_only_where_something_was_assessed() -> None:
+    def said(*outcomes: FindingOutcome) -> str:
+        findings = tuple(
+            Finding(tracking=f"{n}", concept=codes.VHS, outcome=outcome, sop_instance_uid="2.25.1")
+            for n, outcome in enumerate(outcomes)
+        )
+        spoken = ModelAnswer(model=model("vhs"), outcome=Outcome.ANALYSED, findings=findings)
+        return said_of(conclude("2.25.9", [image(1, Outcome.ANALYSED, spoken)], revision=1, analysed_at=NOW))
+
+    assert said(FindingOutcome.NOT_ASSESSABLE) == said() == "ANALYSED, nothing assessable"
+    assert said(FindingOutcome.NOT_ASSESSABLE, FindingOutcome.ABSENT) == "ANALYSED"

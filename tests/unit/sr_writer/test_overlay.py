@@ -158,7 +158,7 @@ def test_a_model_that_failed_is_named_beside_one_that_spoke(tmp_path: Path) -> N
     broken = ModelAnswer(model=replace(MODEL, name="another"), outcome=Outcome.FAILED, reason=Reason(code="model_failed"))
     both = replace(item, answer=replace(item.answer, models=(*item.answer.models, broken)))
     panel = drawn(both)[BANNER_HEIGHT:, COLUMNS:]
-    assert near(panel, ORANGE).sum() > 1.3 * near(drawn(item)[BANNER_HEIGHT:, COLUMNS:], ORANGE).sum()
+    assert near(panel, ORANGE).sum() > 1.15 * near(drawn(item)[BANNER_HEIGHT:, COLUMNS:], ORANGE).sum()
 
 
 def test_vertebrae_are_counted_from_t4_over_thirteen_thoracic_ones() -> None:

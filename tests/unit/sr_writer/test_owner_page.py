@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from answers import ANALYSED_AT, OUTCOMES, evidence, report
+from answers import ANALYSED_AT, MODEL, OUTCOMES, VALIDATED, evidence, report
 from factories import dx_file, gradient
 from PIL import Image, ImageDraw
 from pydicom import dcmread
 
 from domain.identity import Identity
-from domain.types import Document, FindingOutcome, Language, Report, Style
+from domain.types import Document, FindingOutcome, Language, ModelIdentity, Report, Style
 from sr_writer import owner_page, owner_words, typeset
 from sr_writer.owner_page import ZONES, draw_owner_picture, draw_page, write_owner_page
 
@@ -28,9 +28,11 @@ def pdf(of: Report, folder: Path, **arguments: Any) -> Document:
     return write_owner_page(of, **values | arguments)
 
 
-def made(folder: Path, *outcomes: str, score: float | None = None, **elements: Any) -> Report:
-    items = [evidence(dx_file(folder / f"{n}.dcm", instance=n, **elements), kind) for n, kind in enumerate(outcomes, 1)]
-    of = report(items)
+def made(
+    folder: Path, *outcomes: str, score: float | None = None, model: ModelIdentity = VALIDATED, **elements: Any
+) -> Report:
+    files = [dx_file(folder / f"{n}.dcm", instance=n, **elements) for n in range(1, len(outcomes) + 1)]
+    of = report([evidence(path, kind, model=model) for path, kind in zip(files, outcomes, strict=True)])
     if score is None:
         return of
     (finding,) = of.findings
@@ -67,6 +69,19 @@ def test_the_scale_says_where_the_shown_number_lies(
     others = {"below", "within", "above"} - {word}
     assert not any(owner_words.say(other, language) in text for other in others)
     assert f"{score:.1f}" in text
+
+
+@pytest.mark.parametrize("language", Language)
+def test_a_demonstrations_number_is_no_clean_bill_of_health(
+    tmp_path: Path, language: Language, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = made(tmp_path, "measured", "measured", model=MODEL)
+    text = said(of, language, monkeypatch)
+    assert "10.8" in text
+    assert text.count(owner_words.say("unvalidated", language)) == 2
+    assert not any(owner_words.say(word, language) in text for word in ("below", "within", "above"))
+    page = draw_page(of, picture=None, language=language)
+    assert all(coloured(page, colour) == 0 for colour in ZONES.values())
 
 
 @pytest.mark.parametrize("score", [2.0, 8.5, 10.5, 30.0])
@@ -157,7 +172,7 @@ def test_a_detection_is_not_named_as_a_diagnosis(tmp_path: Path, monkeypatch: py
 def test_every_page_says_who_wrote_it_and_who_decides(
     tmp_path: Path, outcome: str, language: Language, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = said(made(tmp_path, outcome), language, monkeypatch, study_date="20251120")
+    text = said(made(tmp_path, outcome, model=MODEL), language, monkeypatch, study_date="20251120")
     assert owner_words.say("disclosure", language) in text
     assert owner_words.say("ask", language) in text
     assert "2025-11-20" in text

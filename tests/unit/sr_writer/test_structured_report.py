@@ -7,14 +7,14 @@ from pathlib import Path
 
 import highdicom as hd
 import pytest
-from answers import ANALYSED_AT, MODEL, OUTCOMES, STUDY_UID, evidence, not_assessable, report
+from answers import ANALYSED_AT, MODEL, OUTCOMES, STUDY_UID, VALIDATED, evidence, not_assessable, report
 from factories import dx_file, uid
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from trees import items, named, texts
 
 from domain.identity import Identity
-from domain.types import Document, Language, Outcome, Report, Source, Species, Style
+from domain.types import Document, Language, ModelIdentity, Outcome, Report, Source, Species, Style
 from sr_writer import report_series_uid, write_report
 
 IDENTITY = Identity()
@@ -40,8 +40,8 @@ def written(of: Report, folder: Path, language: Language = Language.ENGLISH, **a
     )
 
 
-def one(folder: Path, outcome: str, **elements: object) -> Report:
-    return report([evidence(dx_file(folder / "a.dcm", **elements), outcome)])
+def one(folder: Path, outcome: str, *, model: ModelIdentity = MODEL, **elements: object) -> Report:
+    return report([evidence(dx_file(folder / "a.dcm", **elements), outcome, model=model)])
 
 
 def test_a_measured_score_is_three_numbers_each_with_its_own_line(tmp_path: Path) -> None:
@@ -67,7 +67,13 @@ def test_a_group_is_tracked_attributed_and_printed(tmp_path: Path) -> None:
     assert named(group, "121071")[0].ConceptCodeSequence[0].CodeMeaning == "Heart"
     assert named(group, "111003")[0].TextValue == MODEL.version
     assert any(MODEL.onnx_sha256 in item.TextValue for item in named(group, "111002"))
-    assert named(group, "121106")[0].TextValue.startswith("VHS 10.8; above the reference interval")
+    expected = "VHS 10.8; reference 8.5-10.5, dog, all breeds - demonstration model, not validated; L 5.9 v + S 4.9 v"
+    assert named(group, "121106")[0].TextValue == expected
+
+
+def test_where_a_number_lies_is_said_of_a_validated_model(tmp_path: Path) -> None:
+    (group,) = named(written(one(tmp_path, "measured", model=VALIDATED), tmp_path), "125007")
+    assert named(group, "121106")[0].TextValue.startswith("VHS 10.8; above the reference interval (reference 8.5-10.5")
 
 
 def test_no_container_is_continuous(tmp_path: Path) -> None:
@@ -90,7 +96,7 @@ def test_highdicom_reads_the_measurements_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "code", "verdict"),
     [
-        ("not assessable", "ANALYSED", "not assessable - the heart's or the spine's landmarks are uncertain"),
+        ("not assessable", "NOTASSESS", "not assessable - the heart's or the spine's landmarks are uncertain"),
         ("declined", "DECLINED", "NOT ANALYSED - no model for this region (limb)"),
         ("failed", "FAILED", "ANALYSIS FAILED - the image could not be read: the pixel data are too short"),
     ],
@@ -120,8 +126,9 @@ def test_measured_and_not_assessable_images_stand_in_one_report(tmp_path: Path) 
     assert len(named(ds, "125007")) == 1
     assert named(ds, "VHS")[-1].ConceptCodeSequence[0].CodeValue == "NOTASSESS"
     said = texts(ds)
-    assert "Image 1 of 3: Vertebral heart score 10.8 v - above the reference interval" in said
+    assert "Image 1 of 3: Vertebral heart score 10.8 v - reference 8.5-10.5, dog, all breeds - demonstration model" in said
     assert "Image 2 of 3: Vertebral heart score: not assessable" in said
+    assert "Image 2 of 3 (thorax (from the header), lateral (seen in the image)): NOTHING ASSESSABLE - the heart's" in said
     assert "Image 3 of 3 (limb (from the header), lateral (seen in the image)): NOT ANALYSED" in said
     assert (ds.CompletionFlag, ds.VerificationFlag, ds.PreliminaryFlag) == ("COMPLETE", "UNVERIFIED", "PRELIMINARY")
 
@@ -142,7 +149,8 @@ def test_what_was_looked_for_by_whom_and_on_what_grounds(tmp_path: Path) -> None
 
 def test_text_is_in_the_language_and_code_meanings_are_english(tmp_path: Path) -> None:
     ds = written(one(tmp_path, "measured"), tmp_path, Language.KOREAN)
-    assert "참고치 초과" in texts(ds)
+    assert "시연용 모델, 검증되지 않음" in texts(ds)
+    assert f'성능(모델 패키지의 영문 원문): "{MODEL.performance}"' in texts(ds)  # a quotation, introduced as one
     assert "진단이 아님" in texts(ds)
     assert named(ds, "121049")[0].ConceptCodeSequence[0].CodeValue == "ko"
     for item in items(ds):

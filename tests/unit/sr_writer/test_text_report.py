@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from answers import EVERY, INTERVAL, MODEL, evidence, findings, report
+from answers import EVERY, INTERVAL, MODEL, VALIDATED, evidence, findings, report
 from factories import dx_file
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -16,7 +16,7 @@ from trees import items, named, texts
 
 from domain import terms
 from domain.identity import Identity
-from domain.types import DocumentKind, FindingOutcome, Language, Outcome, Region, Report, Style, View
+from domain.types import DocumentKind, FindingOutcome, Language, ModelIdentity, Outcome, Region, Report, Style, View
 from sr_writer import narrative, report_series_uid, write_report, write_text_report
 
 ENGLISH, KOREAN = Style(language=Language.ENGLISH), Style(language=Language.KOREAN)
@@ -32,9 +32,9 @@ SECTIONS = [
 ]
 
 
-def of(folder: Path, *kinds: str, **elements: object) -> Report:
+def of(folder: Path, *kinds: str, model: ModelIdentity = VALIDATED, **elements: object) -> Report:
     files = [dx_file(folder / f"{n}.dcm", instance=n, **elements) for n in range(1, len(kinds) + 1)]
-    return report([evidence(path, kind) for path, kind in zip(files, kinds, strict=True)])
+    return report([evidence(path, kind, model=model) for path, kind in zip(files, kinds, strict=True)])
 
 
 def written(whole: Report, folder: Path, style: Style = ENGLISH) -> Dataset:
@@ -63,7 +63,14 @@ def test_every_outcome_has_every_section_in_order(tmp_path: Path, outcome: str, 
     assert (silent in texts(ds)) is (outcome in ("not assessable", "declined", "failed"))
 
 
-@pytest.mark.parametrize(("outcome", "title"), [("measured", "AI report (text)"), ("declined", "AI: NOT ANALYSED (text)")])
+@pytest.mark.parametrize(
+    ("outcome", "title"),
+    [
+        ("measured", "AI report (text)"),
+        ("declined", "AI: NOT ANALYSED (text)"),
+        ("not assessable", "AI: NOTHING ASSESSABLE (text)"),
+    ],
+)
 def test_it_has_a_series_of_its_own(tmp_path: Path, outcome: str, title: str) -> None:
     whole = of(tmp_path, outcome)
     text = write_text_report(whole, identity=Identity(), style=ENGLISH, directory=tmp_path)
@@ -80,7 +87,7 @@ def test_the_head_tells_whose_images_they_are_and_who_answers(tmp_path: Path) ->
     assert animal == "Animal: dog (assumed); breed Maltese (from the header)"
     assert received == "Views received (1): thorax (from the header), lateral (seen in the image)"
     assert missing == "Views missing for a complete study: ventrodorsal or dorsoventral"
-    assert model == "Model: canine-thorax-vhs 0.1.0. Analysed at 2025-11-20 10:15"
+    assert model == "Model: canine-thorax-vhs 0.1.0. Report made at 2025-11-20 10:15"
     assert unsigned == "AI - not a diagnosis. AI-generated, not signed by a veterinarian."
 
 
@@ -171,12 +178,29 @@ def test_a_score_within_its_interval_asks_for_no_echocardiography(tmp_path: Path
     assert section(ds, "Impressions")[0] == "Vertebral heart score 9.5 v is within the reference interval."
 
 
+@pytest.mark.parametrize("score", [7.0, 9.5, 12.0])
+@pytest.mark.parametrize("style", [ENGLISH, KOREAN], ids=["en", "ko"])
+def test_a_demonstrations_number_stands_with_its_interval_alone(tmp_path: Path, score: float, style: Style) -> None:
+    whole = of(tmp_path, "measured", model=MODEL)
+    (finding,) = whole.findings
+    changed = replace(finding.measurements[0], value=score)
+    whole = replace(whole, findings=(replace(finding, measurements=(changed, *finding.measurements[1:])),))
+    ds = written(whole, tmp_path, style)
+    verdicts = [terms.phrase(name, style.language) for name in ("within", "above", "below")]
+    assert not any(verdict in texts(ds) for verdict in verdicts)
+    assert f"{score:.1f} v" in section(ds, "Impressions")[0]
+    assert "8.5-10.5" in section(ds, "Impressions")[0]
+    assert terms.phrase("unvalidated", style.language) in section(ds, "Impressions")[0]
+    entered = replace(whole, findings=(replace(whole.findings[0], by_person=True),))
+    assert any(verdict in texts(written(entered, tmp_path, style)) for verdict in verdicts)
+
+
 def test_what_it_rests_on(tmp_path: Path) -> None:
     said = section(written(of(tmp_path, "measured"), tmp_path), "Summary")
     assert said[0] == "Looked for: Vertebral heart score"
     assert "Model: canine-thorax-vhs 0.1.0, Houndsfield" in said
     assert f"weights: sha256 {MODEL.onnx_sha256}" in said
-    assert f"Performance: {MODEL.performance}" in said
+    assert f'Performance as the model\'s package states it: "{MODEL.performance}"' in said
 
 
 def test_failed_images_make_it_partial_and_are_told(tmp_path: Path) -> None:
@@ -216,4 +240,4 @@ def test_what_was_not_analysed_has_no_impression_but_that(tmp_path: Path, outcom
 def test_an_absence_is_never_consistent_with_anything() -> None:
     absent = next(f for f in findings("2.25.1") if f.outcome is FindingOutcome.ABSENT)
     for language in Language:
-        assert not list(narrative.hedged(absent, language))
+        assert not list(narrative.hedged(absent, language, MODEL))
