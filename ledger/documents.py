@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from domain.types import DeliveryState, Document, DocumentKind, InstanceRef
 from ledger import tasks
@@ -26,21 +24,21 @@ class DeliveryRow:
     attempts: int
 
 
-def owe(tx: Transaction, written: Document, destinations: Sequence[str]) -> None:
+def owe(tx: Transaction, written: Document, destinations: Sequence[str], *, priority: int = 0) -> None:
     """Write down a document and one delivery task per destination; owing it twice is owing it once.
 
     A received image whose content changed under its UID is owed anew: what this node made itself never changes.
     """
-    _replace_if_changed(tx, written)
+    _replace_if_changed(tx, written, priority)
     tx.connection.execute(
-        insert(document)
+        tx.insert(document)
         .values(
             sop_instance_uid=written.ref.sop_instance_uid,
             kind=written.kind.value,
             sop_class_uid=written.ref.sop_class_uid,
             study_instance_uid=written.study_instance_uid,
             series_instance_uid=written.series_instance_uid,
-            path=str(written.path),
+            path=tx.placed(written.path),
             sha256=written.sha256,
             made_at=tx.now,
         )
@@ -49,20 +47,20 @@ def owe(tx: Transaction, written: Document, destinations: Sequence[str]) -> None
     for name in destinations:
         uid = written.ref.sop_instance_uid
         new = tx.connection.execute(
-            insert(delivery)
+            tx.insert(delivery)
             .values(sop_instance_uid=uid, destination=name, state=DeliveryState.PENDING.value, owed_at=tx.now, attempts=0)
             .on_conflict_do_nothing()
         )
         if new.rowcount:
-            tasks.owe(tx, "deliver", f"{uid}>{name}", queue="delivery", destination=name)
+            _owe_delivery(tx, uid, name, priority)
 
 
-def _replace_if_changed(tx: Transaction, written: Document) -> None:
+def _replace_if_changed(tx: Transaction, written: Document, priority: int) -> None:
     uid = written.ref.sop_instance_uid
     changed = tx.connection.execute(
         sa.update(document)
         .where(document.c.sop_instance_uid == uid, document.c.sha256 != written.sha256)
-        .values(path=str(written.path), sha256=written.sha256)
+        .values(path=tx.placed(written.path), sha256=written.sha256)
     )
     if changed.rowcount == 0:
         return
@@ -73,7 +71,11 @@ def _replace_if_changed(tx: Transaction, written: Document) -> None:
         .returning(delivery.c.destination)
     )
     for row in again.all():
-        tasks.owe(tx, "deliver", f"{uid}>{row.destination}", queue="delivery", destination=row.destination)
+        _owe_delivery(tx, uid, row.destination, priority)
+
+
+def _owe_delivery(tx: Transaction, uid: str, name: str, priority: int) -> None:
+    tasks.owe(tx, "deliver", f"{uid}>{name}", queue="delivery", destination=name, priority=priority)
 
 
 def get_delivery(tx: Transaction, key: str) -> DeliveryRow:
@@ -84,14 +86,36 @@ def get_delivery(tx: Transaction, key: str) -> DeliveryRow:
         .join(document, document.c.sop_instance_uid == delivery.c.sop_instance_uid)
         .where(delivery.c.sop_instance_uid == uid, delivery.c.destination == name)
     ).one()
-    return DeliveryRow(
-        document=_document(row),
-        destination=row.destination,
-        state=DeliveryState(row.state),
-        owed_at=row.owed_at,
-        stored_at=row.stored_at,
-        attempts=row.attempts,
+    return _delivery(tx, row)
+
+
+def deliveries(tx: Transaction, study_instance_uid: str) -> list[DeliveryRow]:
+    """Of everything that was written of a study, oldest first: where it is owed, and what became of it."""
+    rows = tx.connection.execute(
+        sa.select(delivery, document)
+        .join(document, document.c.sop_instance_uid == delivery.c.sop_instance_uid)
+        .where(document.c.study_instance_uid == study_instance_uid)
+        .order_by(document.c.made_at, document.c.sop_instance_uid, delivery.c.destination)
     )
+    return [_delivery(tx, row) for row in rows]
+
+
+def withdrawn(tx: Transaction, study_instance_uid: str) -> list[DeliveryRow]:
+    """The study's results do not count any more: none is the predecessor of a later one, and what waits is not sent.
+
+    Returns what was filed, or may have been, for the destinations to be told.
+    """
+    mine = [row for row in deliveries(tx, study_instance_uid) if row.document.kind is not DocumentKind.ORIGINAL]
+    for row in mine:
+        if row.state in (DeliveryState.PENDING, DeliveryState.DEAD):
+            tasks.drop(tx, "deliver", f"{row.document.ref.sop_instance_uid}>{row.destination}")
+            delivered(tx, row, DeliveryState.DEAD, status="withdrawn before it was sent")
+    tx.connection.execute(
+        sa.update(document)
+        .where(document.c.study_instance_uid == study_instance_uid, document.c.kind != DocumentKind.ORIGINAL.value)
+        .values(withdrawn_at=tx.now)
+    )
+    return [row for row in mine if row.stored_at is not None or row.attempts]
 
 
 def delivered(tx: Transaction, row: DeliveryRow, state: DeliveryState, *, status: str) -> None:
@@ -128,11 +152,11 @@ def newest(tx: Transaction, series_instance_uid: str) -> Document | None:
     """The last document of a series: the predecessor of the next revision."""
     row = tx.connection.execute(
         sa.select(document)
-        .where(document.c.series_instance_uid == series_instance_uid)
+        .where(document.c.series_instance_uid == series_instance_uid, document.c.withdrawn_at.is_(None))
         .order_by(document.c.made_at.desc())
         .limit(1)
     ).first()
-    return None if row is None else _document(row)
+    return None if row is None else _document(tx, row)
 
 
 def of_images(tx: Transaction, study_instance_uid: str, destinations: Sequence[str]) -> list[Document]:
@@ -142,12 +166,13 @@ def of_images(tx: Transaction, study_instance_uid: str, destinations: Sequence[s
         .join(delivery, delivery.c.sop_instance_uid == document.c.sop_instance_uid)
         .where(
             document.c.study_instance_uid == study_instance_uid,
+            document.c.withdrawn_at.is_(None),
             document.c.kind.in_((DocumentKind.SC.value, DocumentKind.GSPS.value)),
             delivery.c.destination.in_(destinations),
         )
         .distinct()
     )
-    return [_document(row) for row in rows]
+    return [_document(tx, row) for row in rows]
 
 
 def of_study(tx: Transaction, study_instance_uid: str) -> list[Document]:
@@ -156,7 +181,7 @@ def of_study(tx: Transaction, study_instance_uid: str) -> list[Document]:
         .where(document.c.study_instance_uid == study_instance_uid, document.c.kind != "original")
         .order_by(document.c.made_at)
     )
-    return [_document(row) for row in rows]
+    return [_document(tx, row) for row in rows]
 
 
 def _update(tx: Transaction, row: DeliveryRow, values: dict[str, Any]) -> None:
@@ -167,12 +192,23 @@ def _update(tx: Transaction, row: DeliveryRow, values: dict[str, Any]) -> None:
     )
 
 
-def _document(row: sa.Row[Any]) -> Document:
+def _document(tx: Transaction, row: sa.Row[Any]) -> Document:
     return Document(
         kind=DocumentKind(row.kind),
         ref=InstanceRef(sop_class_uid=row.sop_class_uid, sop_instance_uid=row.sop_instance_uid),
         study_instance_uid=row.study_instance_uid,
         series_instance_uid=row.series_instance_uid,
-        path=Path(row.path),
+        path=tx.path(row.path),
         sha256=row.sha256,
+    )
+
+
+def _delivery(tx: Transaction, row: sa.Row[Any]) -> DeliveryRow:
+    return DeliveryRow(
+        document=_document(tx, row),
+        destination=row.destination,
+        state=DeliveryState(row.state),
+        owed_at=row.owed_at,
+        stored_at=row.stored_at,
+        attempts=row.attempts,
     )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
-from sqlalchemy.dialects.sqlite import insert
 
-from domain.types import ImageAnswer, Outcome, Received
+from domain.errors import NotFound, StorageUnavailable
+from domain.types import AlarmKind, ImageAnswer, Outcome, Received, Species
+from ledger import alarms
 from ledger.schema import document, image, study
 from ledger.store import Transaction
 
@@ -36,39 +38,43 @@ class StudyRow:
     state: str
     revision: int
     evidence: str | None
+    urgent: bool
+    species: Species | None  # said by a person
+    withdrawn_at: float | None
 
 
-def add(tx: Transaction, received: Received, *, path: Path, sha256: str, size_bytes: int) -> int | None:
-    """Write down an image and its study; None when this very content is already known."""
-    same = tx.connection.scalar(
-        sa.select(image.c.id).where(image.c.sop_instance_uid == received.ref.sop_instance_uid, image.c.sha256 == sha256)
-    )
-    if same is not None:
+def add(
+    tx: Transaction, received: Received, *, path: Path, sha256: str, size_bytes: int, urgent: bool = False
+) -> int | None:
+    """Write down an image and its study; None when this very content is already known.
+
+    Another content under a known SOP Instance UID is kept beside the first, and is an alarm. StorageUnavailable when the
+    file is gone: retention has just deleted the same content.
+    """
+    uid = received.ref.sop_instance_uid
+    tx.lock(f"image {uid}")
+    _touch_study(tx, received.study_instance_uid, urgent=urgent)
+    if not path.is_file():
+        raise StorageUnavailable("the image's file was deleted while it was written down")
+    known = {
+        row.sha256: row.id
+        for row in tx.connection.execute(sa.select(image.c.sha256, image.c.id).where(image.c.sop_instance_uid == uid))
+    }
+    if sha256 in known:
         return None
     before = tx.connection.scalar(
         sa.select(sa.func.count()).select_from(image).where(image.c.study_instance_uid == received.study_instance_uid)
     )
-    tx.connection.execute(
-        insert(study)
-        .values(
-            study_instance_uid=received.study_instance_uid,
-            state="RECEIVING",
-            revision=0,
-            first_received_at=tx.now,
-            last_received_at=tx.now,
-        )
-        .on_conflict_do_update(index_elements=["study_instance_uid"], set_={"last_received_at": tx.now})
-    )
     new: int = tx.connection.execute(
         sa.insert(image)
         .values(
-            sop_instance_uid=received.ref.sop_instance_uid,
+            sop_instance_uid=uid,
             sha256=sha256,
             sop_class_uid=received.ref.sop_class_uid,
             study_instance_uid=received.study_instance_uid,
             series_instance_uid=received.series_instance_uid,
             transfer_syntax_uid=received.transfer_syntax_uid,
-            path=str(path),
+            path=tx.placed(path),
             size_bytes=size_bytes,
             calling_ae=received.calling_ae,
             called_ae=received.called_ae,
@@ -79,7 +85,41 @@ def add(tx: Transaction, received: Received, *, path: Path, sha256: str, size_by
         )
         .returning(image.c.id)
     ).scalar_one()
+    if known:
+        first = min(known.values())
+        said = f"image {new} came with another content under the SOP Instance UID of image {first}: both are kept"
+        alarms.raise_(tx, AlarmKind.CONFLICT, uid, said)
     return new
+
+
+def _touch_study(tx: Transaction, study_instance_uid: str, *, urgent: bool) -> None:
+    """Also locks the study's row: its images are numbered one after another, and it is not deleted meanwhile."""
+    seen = {"last_received_at": tx.now, "urgent": tx.greatest(study.c.urgent, int(urgent))}
+    tx.connection.execute(
+        tx.insert(study)
+        .values(
+            study_instance_uid=study_instance_uid,
+            state="RECEIVING",
+            revision=0,
+            first_received_at=tx.now,
+            last_received_at=tx.now,
+            urgent=int(urgent),
+        )
+        .on_conflict_do_update(index_elements=["study_instance_uid"], set_=seen)
+    )
+
+
+def held(tx: Transaction, sop_instance_uids: Sequence[str]) -> dict[str, str]:
+    """{SOP Instance UID: SOP Class UID} of those among them whose image is durable here."""
+    rows = tx.connection.execute(
+        sa.select(image.c.sop_instance_uid, image.c.sop_class_uid).where(image.c.sop_instance_uid.in_(sop_instance_uids))
+    )
+    return {row.sop_instance_uid: row.sop_class_uid for row in rows}
+
+
+def files(tx: Transaction) -> dict[Path, int]:
+    """{file: image id} of everything that was acknowledged."""
+    return {tx.path(row.path): row.id for row in tx.connection.execute(sa.select(image.c.path, image.c.id))}
 
 
 def is_own_result(tx: Transaction, sop_instance_uid: str) -> bool:
@@ -91,7 +131,7 @@ def is_own_result(tx: Transaction, sop_instance_uid: str) -> bool:
 
 
 def get(tx: Transaction, image_id: int) -> ImageRow:
-    return _row(tx.connection.execute(sa.select(image).where(image.c.id == image_id)).one())
+    return _row(tx, tx.connection.execute(sa.select(image).where(image.c.id == image_id)).one())
 
 
 def of_study(tx: Transaction, study_instance_uid: str) -> list[ImageRow]:
@@ -99,7 +139,7 @@ def of_study(tx: Transaction, study_instance_uid: str) -> list[ImageRow]:
     rows = tx.connection.execute(
         sa.select(image).where(image.c.study_instance_uid == study_instance_uid).order_by(image.c.number)
     )
-    return [_row(row) for row in rows]
+    return [_row(tx, row) for row in rows]
 
 
 def answered(tx: Transaction, image_id: int, answer: ImageAnswer) -> None:
@@ -114,34 +154,61 @@ def studies(tx: Transaction) -> list[str]:
 
 
 def get_study(tx: Transaction, study_instance_uid: str) -> StudyRow:
-    row = tx.connection.execute(sa.select(study).where(study.c.study_instance_uid == study_instance_uid)).one()
-    return StudyRow(study_instance_uid=row.study_instance_uid, state=row.state, revision=row.revision, evidence=row.evidence)
+    """NotFound when no image of it was ever received."""
+    row = tx.connection.execute(sa.select(study).where(study.c.study_instance_uid == study_instance_uid)).first()
+    if row is None:
+        raise NotFound("there is no such study")
+    return StudyRow(
+        study_instance_uid=row.study_instance_uid,
+        state=row.state,
+        revision=row.revision,
+        evidence=row.evidence,
+        urgent=bool(row.urgent),
+        species=None if row.species is None else Species(row.species),
+        withdrawn_at=row.withdrawn_at,
+    )
+
+
+def corrected(tx: Transaction, study_instance_uid: str, species: Species) -> None:
+    """A person said of what species the animal is."""
+    _update(tx, study_instance_uid, species=species.value)
+
+
+def again(tx: Transaction, study_instance_uid: str) -> list[int]:
+    """Forget the images' answers and what the newest revision was made of. Returns the images to answer anew."""
+    _update(tx, study_instance_uid, evidence=None)
+    mine = image.c.study_instance_uid == study_instance_uid
+    tx.connection.execute(sa.update(image).where(mine).values(answer=None))
+    return list(tx.connection.scalars(sa.select(image.c.id).where(mine).order_by(image.c.number)))
+
+
+def withdrawn(tx: Transaction, study_instance_uid: str) -> None:
+    """The patient was wrong."""
+    _update(tx, study_instance_uid, withdrawn_at=tx.now)
 
 
 def failed(tx: Transaction, study_instance_uid: str) -> None:
     """The study's report could not be made at all."""
-    tx.connection.execute(
-        sa.update(study).where(study.c.study_instance_uid == study_instance_uid).values(state=Outcome.FAILED.value)
-    )
+    _update(tx, study_instance_uid, state=Outcome.FAILED.value)
 
 
 def reported(tx: Transaction, study_instance_uid: str, *, outcome: Outcome, revision: int, evidence: str) -> None:
     """A revision of the study's reports was written. `evidence`: digest of what it was made of."""
-    tx.connection.execute(
-        sa.update(study)
-        .where(study.c.study_instance_uid == study_instance_uid)
-        .values(state=outcome.value, revision=revision, evidence=evidence)
-    )
+    _update(tx, study_instance_uid, state=outcome.value, revision=revision, evidence=evidence)
 
 
-def _row(row: sa.Row[Any]) -> ImageRow:
+def _update(tx: Transaction, study_instance_uid: str, **values: Any) -> None:
+    tx.connection.execute(sa.update(study).where(study.c.study_instance_uid == study_instance_uid).values(**values))
+
+
+def _row(tx: Transaction, row: sa.Row[Any]) -> ImageRow:
     return ImageRow(
         id=row.id,
         sop_class_uid=row.sop_class_uid,
         sop_instance_uid=row.sop_instance_uid,
         sha256=row.sha256,
         study_instance_uid=row.study_instance_uid,
-        path=Path(row.path),
+        path=tx.path(row.path),
         modality=row.modality,
         number=row.number,
         answer=None if row.answer is None else _ANSWER.validate_python(row.answer),

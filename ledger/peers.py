@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
+from domain.types import AlarmKind
+from ledger import alarms
 from ledger.schema import delivery, destination, heartbeat, refused_caller
 from ledger.store import Transaction
 
@@ -41,12 +42,15 @@ def answered(tx: Transaction, name: str) -> None:
     """The destination answered: its breaker closes."""
     values = {"failures": 0, "paused_until": 0.0, "down_since": None, "last_error": None, "last_ok_at": tx.now}
     tx.connection.execute(
-        insert(destination).values(name=name, **values).on_conflict_do_update(index_elements=["name"], set_=values)
+        tx.insert(destination).values(name=name, **values).on_conflict_do_update(index_elements=["name"], set_=values)
     )
+    alarms.clear(tx, AlarmKind.DESTINATION_DOWN, name)
+    tx.wake()
 
 
 def unavailable(tx: Transaction, name: str, *, error: str) -> float:
     """The destination did not answer: nobody dials it for a while, twice as long each time. Returns the pause in seconds."""
+    tx.lock(f"destination {name}")
     row = tx.connection.execute(sa.select(destination).where(destination.c.name == name)).first()
     failures = 1 if row is None else row.failures + 1
     down_since = tx.now if row is None or row.down_since is None else row.down_since
@@ -58,8 +62,9 @@ def unavailable(tx: Transaction, name: str, *, error: str) -> float:
         "last_error": error,
     }
     tx.connection.execute(
-        insert(destination).values(name=name, **values).on_conflict_do_update(index_elements=["name"], set_=values)
+        tx.insert(destination).values(name=name, **values).on_conflict_do_update(index_elements=["name"], set_=values)
     )
+    alarms.raise_(tx, AlarmKind.DESTINATION_DOWN, name, f"{name} does not answer: {error}", since=down_since)
     return pause_seconds
 
 
@@ -103,7 +108,7 @@ def _last_refusal(tx: Transaction, name: str) -> str | None:
 def refused(tx: Transaction, *, calling_ae: str, called_ae: str, peer_host: str, reason: str) -> None:
     """An unknown sender called; IT staff sees it in `status`."""
     tx.connection.execute(
-        insert(refused_caller)
+        tx.insert(refused_caller)
         .values(calling_ae=calling_ae, called_ae=called_ae, peer_host=peer_host, reason=reason, count=1, last_at=tx.now)
         .on_conflict_do_update(
             index_elements=["calling_ae", "called_ae", "peer_host"],
@@ -126,10 +131,11 @@ def refused_callers(tx: Transaction) -> list[RefusedRow]:
     return [RefusedRow(**row._mapping) for row in rows]
 
 
-def beat(tx: Transaction, part: str) -> None:
-    """A part of the node says that it lives."""
+def beat(tx: Transaction, part: str, *, note: str | None = None) -> None:
+    """A part of the node says that it lives. `note`: what a person should know of it."""
+    values = {"at": tx.now, "note": note}
     tx.connection.execute(
-        insert(heartbeat).values(part=part, at=tx.now).on_conflict_do_update(index_elements=["part"], set_={"at": tx.now})
+        tx.insert(heartbeat).values(part=part, **values).on_conflict_do_update(index_elements=["part"], set_=values)
     )
     tx.connection.execute(sa.delete(heartbeat).where(heartbeat.c.at < tx.now - HEARTBEAT_KEPT_SECONDS))
 
@@ -142,3 +148,9 @@ def left(tx: Transaction, part: str) -> None:
 def heartbeats(tx: Transaction) -> dict[str, float]:
     """Seconds since each part was last heard of."""
     return {row.part: tx.now - row.at for row in tx.connection.execute(sa.select(heartbeat))}
+
+
+def notes(tx: Transaction) -> dict[str, str]:
+    """What the parts said of themselves."""
+    rows = tx.connection.execute(sa.select(heartbeat.c.part, heartbeat.c.note).where(heartbeat.c.note.is_not(None)))
+    return {row.part: row.note for row in rows}

@@ -1,28 +1,25 @@
-"""Opening the ledger and its transactions. SQLite in WAL mode with full synchronisation; every transaction is IMMEDIATE.
-
-Why IMMEDIATE: a transaction that reads and then writes in deferred mode fails at once with "database is locked" when another
-process wrote in between, whatever the busy time-out says.
-"""
+"""Opening the ledger, and its transactions: on SQLite in the data folder, or on a PostgreSQL server."""
 
 from __future__ import annotations
 
-import sqlite3
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from domain.errors import StorageUnavailable
 from ledger import schema
+from ledger.databases import Database, Insert, Postgresql, Sqlite, first_line
+from ledger.migrate import migrate
+from ledger.wake import Changes, Wake
 
 Clock = Callable[[], float]
-
-LOCK_WAIT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,88 +28,105 @@ class Transaction:
 
     connection: sa.Connection
     now: float
+    root: Path  # the data folder; paths are stored relative to it
+    _database: Database
+    _woken: list[bool] = field(default_factory=list)
+
+    def insert(self, table: sa.Table) -> Insert:
+        """An INSERT that can say `on_conflict_do_…`."""
+        return self._database.insert(table)
+
+    def least(self, one: Any, other: Any) -> sa.ColumnElement[float]:
+        return self._database.least(one, other)
+
+    def greatest(self, one: Any, other: Any) -> sa.ColumnElement[int]:
+        return self._database.greatest(one, other)
+
+    def lock(self, *names: str) -> None:
+        """Until the transaction (or its savepoint) ends, nobody else holds a lock of these names."""
+        self._database.lock(self.connection, names)
+
+    def wake(self) -> None:
+        """When this commits, whoever waits for work looks again."""
+        self._woken[:] = [True]
+
+    def placed(self, path: Path) -> str:
+        """A path as it is stored: the data folder may be moved or restored elsewhere."""
+        absolute = path.absolute()
+        return str(absolute.relative_to(self.root) if absolute.is_relative_to(self.root) else absolute)
+
+    def path(self, stored: str) -> Path:
+        return self.root / stored
 
 
 class Ledger:
-    """The node's memory. StorageUnavailable when the database cannot be opened, locked or written."""
+    """The node's memory. StorageUnavailable when the database cannot be opened, locked or written.
 
-    def __init__(self, folder: Path, *, clock: Clock = time.time) -> None:
-        self.clock = clock
-        self._path = folder / "ledger.sqlite"
+    clock: seconds since 1970; without one, this machine's on SQLite and the server's on PostgreSQL, since the clocks of many
+    machines differ and a lease must mean the same to all.
+    """
+
+    def __init__(self, data_dir: Path, *, database_url: str = "", clock: Clock | None = None) -> None:
+        self._root = data_dir.absolute()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            self._root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageUnavailable(f"data folder {folder}: {error.strerror}") from error
-        self._engine = sa.create_engine(
-            f"sqlite:///{self._path}",
-            connect_args={"timeout": LOCK_WAIT_SECONDS, "check_same_thread": False},
-            hide_parameters=True,  # they hold headers' values, and exceptions are printed
-        )
-        sa.event.listen(self._engine, "connect", _configure)
-        sa.event.listen(self._engine, "begin", _begin_immediate)
-        with self.transaction() as tx:
-            schema.metadata.create_all(tx.connection)
-            tx.connection.execute(
-                sa.insert(schema.node).prefix_with("OR IGNORE").values(name="namespace", value=str(uuid.uuid4()))
-            )
+            raise StorageUnavailable(f"data folder {data_dir}: {error.strerror}") from error
+        self._clock = clock
+        self._database: Database = Postgresql(database_url) if database_url else Sqlite(self._root / "ledger.sqlite")
+        self._engine = self._database.engine()
+        self._wake = Wake(self._database.watch)
+        with _mapped():
+            migrate(self._engine, self._database, self._root)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """All or nothing: commits when the block ends, rolls back when it raises."""
-        try:
-            with self._engine.begin() as connection:
-                yield Transaction(connection=connection, now=self.clock())
-        except DatabaseError as error:
-            raise StorageUnavailable(f"ledger: {error.orig}") from error
+        with _mapped(), self._database.turn(), self._engine.begin() as connection:
+            tx = self._opened(connection)
+            yield tx
+            if tx._woken:
+                self._database.announce(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """One consistent view without a lock: reading delays nobody who writes. Writing in it is an error."""
+        with _mapped(), self._engine.execution_options(**self._database.reading).begin() as connection:
+            yield self._opened(connection)
+
+    def _opened(self, connection: sa.Connection) -> Transaction:
+        now = self._database.now(connection) if self._clock is None else self._clock()
+        return Transaction(connection=connection, now=now, root=self._root, _database=self._database)
 
     @property
     def namespace(self) -> uuid.UUID:
         """Random, made once: what the UIDs of this node's documents are derived from."""
-        with self.transaction() as tx:
+        with self.reading() as tx:
             value = tx.connection.scalar(sa.select(schema.node.c.value).where(schema.node.c.name == "namespace"))
         return uuid.UUID(value)
 
     def changes(self) -> Changes:
-        return Changes(self._path)
+        """Tells one thread of commits in any process. All of them share one watcher."""
+        return self._wake.changes()
+
+    def backup(self, folder: Path) -> None:
+        """A consistent copy of the database alone in a folder, while others write. `ledger.backup` copies the files too."""
+        with _mapped():
+            self._database.copy(folder)
 
     def close(self) -> None:
+        self._wake.close()
         self._engine.dispose()
 
 
-class Changes:
-    """Notices commits of other connections, in any process, for about 1 % of a core. Belongs to one thread."""
-
-    POLL_SECONDS = 0.02
-
-    def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, timeout=LOCK_WAIT_SECONDS)
-        self._seen = self._version()
-
-    def wait(self, seconds: float, stopped: Callable[[], bool]) -> None:
-        """Return when something was committed since the last call, after `seconds`, or when stopped."""
-        end = time.monotonic() + seconds
-        while not stopped():
-            version = self._version()
-            if version != self._seen:
-                self._seen = version
-                return
-            if time.monotonic() >= end:
-                return
-            time.sleep(self.POLL_SECONDS)
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def _version(self) -> int:
-        row = self._connection.execute("PRAGMA data_version").fetchone()
-        return int(row[0])
-
-
-def _configure(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # SQLAlchemy's begin event says BEGIN IMMEDIATE itself
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_immediate(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+@contextmanager
+def _mapped() -> Iterator[None]:
+    """The database's faults as what the caller can do about them. A fault of this program's own stays what it is."""
+    try:
+        yield
+    except (IntegrityError, ProgrammingError):
+        raise
+    except DBAPIError as error:
+        raise StorageUnavailable(f"ledger: {first_line(error)}") from error
+    except PoolTimeout as error:
+        raise StorageUnavailable("ledger: every connection to the database is in use") from error

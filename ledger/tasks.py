@@ -6,24 +6,26 @@ A worker that was paused past its lease finds its token gone; its result is thro
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import IntegrityError
 
 from domain.errors import HoundsfieldError, NotFound
-from ledger.schema import destination, task
+from domain.types import AlarmKind
+from ledger import alarms
+from ledger.schema import DEAD, READY, RUNNING, task
 from ledger.store import Transaction
+from ledger.turns import first_of_each, goes_to, may_batch, pace, turns, waiting
 
-# As literals: SQLite uses a partial index only where the statement itself says the state.
-READY: sa.ColumnElement[str] = sa.literal_column("'ready'")
-RUNNING: sa.ColumnElement[str] = sa.literal_column("'running'")
-DEAD: sa.ColumnElement[str] = sa.literal_column("'dead'")
+_OWED_ONCE: dict[str, Any] = {"index_elements": ["kind", "key"], "index_where": sa.text("state = 'ready'")}
 
 LEASE_SECONDS = 30.0
 REAP_SECONDS = 5.0  # between heartbeats, each of which also looks for expired leases
+# An urgent task stands where one stands that has waited so much longer: it overtakes, and starves nobody.
+URGENT_SECONDS = 14_400.0
 
 
 class LeaseLost(HoundsfieldError):
@@ -37,6 +39,7 @@ class Task:
     key: str
     queue: str
     destination: str | None
+    priority: int
     attempts: int  # spent before this one
     first_at: float
     started_at: float
@@ -52,6 +55,7 @@ class TaskRow:
     key: str
     state: str
     destination: str | None
+    priority: int
     attempts: int
     first_at: float
     run_at: float
@@ -66,45 +70,40 @@ def owe(
     queue: str,
     run_at: float | None = None,
     destination: str | None = None,
+    priority: int = 0,
 ) -> None:
-    """Owe a task once: while one of this kind and key is ready, a second is none."""
-    when = tx.now if run_at is None else run_at
+    """Owe a task once: while one of this kind and key is ready, a second only makes it as urgent as itself."""
+    new = _new(tx, kind, key, queue, tx.now if run_at is None else run_at, destination, priority)
     tx.connection.execute(
-        insert(task)
-        .values(
-            kind=kind,
-            key=key,
-            queue=queue,
-            destination=destination,
-            state="ready",
-            run_at=when,
-            first_at=tx.now,
-            attempts=0,
-            priority=0,
+        new.on_conflict_do_update(
+            **_OWED_ONCE,
+            set_={"priority": priority, "rank_at": task.c.run_at - URGENT_SECONDS * priority},
+            where=task.c.priority < priority,
         )
-        .on_conflict_do_nothing(index_elements=["kind", "key"], index_where=sa.text("state = 'ready'"))
     )
+    tx.wake()
 
 
-def debounce(tx: Transaction, kind: str, key: str, *, queue: str, quiet_seconds: float, max_wait_seconds: float) -> None:
+def debounce(
+    tx: Transaction,
+    kind: str,
+    key: str,
+    *,
+    queue: str,
+    quiet_seconds: float,
+    max_wait_seconds: float,
+    priority: int = 0,
+) -> None:
     """Owe a task for when nothing has come for `quiet_seconds`, at most `max_wait_seconds` after it was first owed."""
-    statement = insert(task).values(
-        kind=kind,
-        key=key,
-        queue=queue,
-        state="ready",
-        run_at=tx.now + quiet_seconds,
-        first_at=tx.now,
-        attempts=0,
-        priority=0,
-    )
+    run_at = tx.least(tx.now + quiet_seconds, task.c.first_at + max_wait_seconds)
+    most = tx.greatest(task.c.priority, priority)
+    new = _new(tx, kind, key, queue, tx.now + quiet_seconds, None, priority)
     tx.connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["kind", "key"],
-            index_where=sa.text("state = 'ready'"),
-            set_={"run_at": sa.func.min(tx.now + quiet_seconds, task.c.first_at + max_wait_seconds)},
+        new.on_conflict_do_update(
+            **_OWED_ONCE, set_={"run_at": run_at, "priority": most, "rank_at": run_at - URGENT_SECONDS * most}
         )
     )
+    tx.wake()
 
 
 def hasten(tx: Transaction, kind: str, key: str) -> None:
@@ -112,79 +111,77 @@ def hasten(tx: Transaction, kind: str, key: str) -> None:
     tx.connection.execute(
         sa.update(task)
         .where(task.c.kind == kind, task.c.key == key, task.c.state == READY, task.c.run_at > tx.now)
-        .values(run_at=tx.now)
+        .values(run_at=tx.now, rank_at=tx.now - URGENT_SECONDS * task.c.priority)
     )
+    tx.wake()
 
 
-def claim(tx: Transaction, queue: str, *, connections: dict[str, int]) -> Task | None:
+def claim(
+    tx: Transaction, queue: str, *, connections: Mapping[str, int], rates: Mapping[str, int] | None = None
+) -> Task | None:
     """Lease the next task of a queue that may run now, or None.
 
-    connections: how many tasks of a destination may run at once. A destination whose breaker is open gets none; one that has
-    failed before gets one at a time until it has answered.
+    connections: how many connections to a destination there may be at once; tasks of others are not served.
+    rates: documents per minute to a destination, where there is a limit.
     """
-    busy = (
-        sa.select(task.c.destination, sa.func.count().label("running"))
-        .where(task.c.state == RUNNING, task.c.destination.is_not(None))
-        .group_by(task.c.destination)
-        .subquery()
-    )
-    free = [
-        sa.and_(
-            task.c.destination == name,
-            sa.func.coalesce(destination.c.paused_until, 0.0) <= tx.now,
-            sa.func.coalesce(busy.c.running, 0) < sa.case((sa.func.coalesce(destination.c.failures, 0) > 0, 1), else_=limit),
-        )
-        for name, limit in connections.items()
-    ]
-    twin = task.alias()
-    runs_already = sa.exists().where(twin.c.kind == task.c.kind, twin.c.key == task.c.key, twin.c.state == RUNNING)
-    row = tx.connection.execute(
-        sa.select(task)
-        .outerjoin(destination, destination.c.name == task.c.destination)
-        .outerjoin(busy, busy.c.destination == task.c.destination)
-        .where(
-            task.c.state == READY,
-            task.c.queue == queue,
-            task.c.run_at <= tx.now,
-            sa.or_(task.c.destination.is_(None), *free),
-            ~runs_already,  # a study's next revision waits for the one that is being written
-        )
-        .order_by(task.c.priority.desc(), task.c.run_at, task.c.id)
-        .limit(1)
-    ).first()
-    if row is None:
+    for name in waiting(tx, queue, connections):
+        held = _claim_of(tx, name, connections, rates or {}, task.c.queue == queue)
+        if held is not None:
+            return held
+    return None
+
+
+def claim_one(
+    tx: Transaction, task_id: int, *, connections: Mapping[str, int], rates: Mapping[str, int] | None = None
+) -> Task | None:
+    """Lease this task if it may run now; None where it runs already, is over, or has to wait."""
+    row = tx.connection.execute(sa.select(task.c.destination).where(task.c.id == task_id)).first()
+    if row is None or (row.destination is not None and row.destination not in connections):
         return None
-    token = uuid.uuid4().hex
-    started_at = tx.now if row.started_at is None else row.started_at
-    tx.connection.execute(
-        sa.update(task)
-        .where(task.c.id == row.id)
-        .values(state="running", token=token, lease_until=tx.now + LEASE_SECONDS, started_at=started_at)
-    )
-    return Task(
-        id=row.id,
-        kind=row.kind,
-        key=row.key,
-        queue=row.queue,
-        destination=row.destination,
-        attempts=row.attempts,
-        first_at=row.first_at,
-        started_at=started_at,
-        token=token,
-    )
+    return _claim_of(tx, row.destination, connections, rates or {}, task.c.id == task_id)
 
 
-def next_run_at(tx: Transaction, queue: str) -> float | None:
-    """When the next ready task of the queue is due."""
-    due: float | None = tx.connection.scalar(
-        sa.select(sa.func.min(task.c.run_at)).where(task.c.state == READY, task.c.queue == queue)
-    )
-    return due
+def claim_more(tx: Transaction, first: Task, *, limit: int) -> list[Task]:
+    """Lease up to `limit` more tasks like `first`, for the same connection to its destination: they count as one.
+
+    None for a destination that did not answer last time. Where there is a rate limit, do not ask.
+    """
+    if first.destination is None or not may_batch(tx, first.destination):
+        return []
+    alike = sa.and_(task.c.kind == first.kind, task.c.queue == first.queue)
+    return _lease(tx, first.destination, alike, token=first.token, limit=limit)
+
+
+def next_run_at(
+    tx: Transaction,
+    queue: str,
+    *,
+    connections: Mapping[str, int] | None = None,
+    rates: Mapping[str, int] | None = None,
+) -> float | None:
+    """When the next ready task of the queue is due, and its destination, one of `connections`, may be served.
+
+    None where there is none, or only the end of a running task can make one.
+    """
+    if connections is None:
+        due: float | None = tx.connection.scalar(
+            sa.select(sa.func.min(task.c.run_at)).where(task.c.state == READY, task.c.queue == queue)
+        )
+        return due
+    first = first_of_each(tx, queue, connections, sa.func.min(task.c.run_at))
+    served = turns(tx, [name for name in first if name is not None], connections, rates or {})
+    times = []
+    for name, run_at in first.items():
+        at = run_at if name is None else served[name].at
+        if at is not None:
+            times.append(max(at, run_at))
+    return min(times, default=None)
 
 
 def finish(tx: Transaction, held: Task) -> None:
     """End a task in the same transaction as its results."""
-    _end(tx, held, state="done", error=None, lease_until=None, token=None)
+    _end(tx, held, state="done", done_at=tx.now, error=None, lease_until=None, token=None)
+    alarms.clear(tx, AlarmKind.DEAD_TASK, _alarm_key(held))
 
 
 def postpone(tx: Transaction, held: Task, *, seconds: float, error: str | None = None, spent: bool = False) -> None:
@@ -192,32 +189,27 @@ def postpone(tx: Transaction, held: Task, *, seconds: float, error: str | None =
 
     While it ran, the same work may have been owed anew: then that one stands for both.
     """
-    newer = tx.connection.scalar(
-        sa.select(task.c.id).where(task.c.kind == held.kind, task.c.key == held.key, task.c.state == READY)
-    )
-    if newer is not None:
-        finish(tx, held)
-        return
-    _end(
+    run_at = tx.now + seconds
+    if not _ready_again(
         tx,
-        held,
-        state="ready",
-        run_at=tx.now + seconds,
+        _held_by(held),
+        run_at=run_at,
+        rank_at=run_at - URGENT_SECONDS * held.priority,
         attempts=held.attempts + int(spent),
         error=error,
-        lease_until=None,
-        token=None,
-    )
+    ):
+        _end(tx, held, state="done", done_at=tx.now, error=None, lease_until=None, token=None)
 
 
 def bury(tx: Transaction, held: Task, *, error: str) -> None:
-    """Give up on a task; it stays visible with its error until somebody retries it."""
+    """Give up on a task; it stays visible with its error, and is an alarm, until somebody retries or cancels it."""
     _end(tx, held, state="dead", error=error, attempts=held.attempts + 1, lease_until=None, token=None)
+    alarms.raise_(tx, AlarmKind.DEAD_TASK, _alarm_key(held), f"task {held.id} ({held.kind}) was given up: {error}")
 
 
 def renew(tx: Transaction, held: Sequence[Task]) -> None:
     """The heartbeat: these leases hold for another while. A lost lease stays lost."""
-    for one in held:
+    for one in sorted(held, key=lambda task: task.id):
         tx.connection.execute(
             sa.update(task).where(task.c.id == one.id, task.c.token == one.token).values(lease_until=tx.now + LEASE_SECONDS)
         )
@@ -226,45 +218,188 @@ def renew(tx: Transaction, held: Sequence[Task]) -> None:
 def reap(tx: Transaction) -> int:
     """Make the tasks of dead workers ready again. The attempt counts: a task that kills its worker must die at last."""
     expired = tx.connection.execute(
-        sa.select(task.c.id, task.c.kind, task.c.key, task.c.attempts).where(
-            task.c.state == RUNNING, task.c.lease_until < tx.now
-        )
+        sa.select(task.c.id, task.c.priority, task.c.attempts)
+        .where(task.c.state == RUNNING, task.c.lease_until < tx.now)
+        .order_by(task.c.id)
+        .with_for_update(skip_locked=True)
     ).all()
     for row in expired:
-        twin = tx.connection.scalar(
-            sa.select(task.c.id).where(task.c.kind == row.kind, task.c.key == row.key, task.c.state == READY)
-        )
-        values: dict[str, Any] = {"state": "ready" if twin is None else "done", "token": None, "lease_until": None}
-        tx.connection.execute(
-            sa.update(task).where(task.c.id == row.id).values(run_at=tx.now, attempts=row.attempts + 1, **values)
-        )
+        here = task.c.id == row.id
+        values = {"attempts": row.attempts + 1, "run_at": tx.now, "rank_at": tx.now - URGENT_SECONDS * row.priority}
+        if not _ready_again(tx, here, **values):
+            done = sa.update(task).where(here).values(state="done", done_at=tx.now, token=None, lease_until=None)
+            tx.connection.execute(done)
     return len(expired)
 
 
 def retry(tx: Transaction, task_id: int) -> TaskRow:
     """Run a dead task again, from its first attempt. NotFound when no dead task has this number."""
-    row = tx.connection.execute(sa.select(task).where(task.c.id == task_id)).first()
-    if row is None:
-        raise NotFound(f"there is no task {task_id}")
+    row = _named(tx, task_id)
     if row.state != "dead":
         raise NotFound(f"task {task_id} is {row.state}; only a dead task can be run again")
-    twin = tx.connection.scalar(
-        sa.select(task.c.id).where(task.c.kind == row.kind, task.c.key == row.key, task.c.state == READY)
+    values = {"attempts": 0, "run_at": tx.now, "first_at": tx.now, "rank_at": tx.now - URGENT_SECONDS * row.priority}
+    if not _ready_again(tx, sa.and_(task.c.id == task_id, task.c.state == DEAD), **values):
+        tx.connection.execute(sa.update(task).where(task.c.id == task_id).values(state="done", done_at=tx.now))
+    alarms.clear(tx, AlarmKind.DEAD_TASK, _alarm_key(row))
+    return row
+
+
+def cancel(tx: Transaction, task_id: int) -> TaskRow:
+    """Owe a task no longer. One that runs loses its lease, and its result is thrown away. NotFound when it is over.
+
+    What waits for its result (an image's study, a document's delivery) is the caller's to answer in the same transaction.
+    """
+    row = _named(tx, task_id)
+    ended = tx.connection.execute(
+        sa.update(task)
+        .where(task.c.id == task_id, task.c.state.in_((READY, RUNNING, DEAD)))
+        .values(state="cancelled", done_at=tx.now, token=None, lease_until=None)
     )
-    values: dict[str, Any] = {
-        "state": "ready" if twin is None else "done",
-        "run_at": tx.now,
-        "first_at": tx.now,
-        "attempts": 0,
-    }
-    tx.connection.execute(sa.update(task).where(task.c.id == task_id).values(**values))
-    return _row(row)
+    if ended.rowcount == 0:
+        raise NotFound(f"task {task_id} is {row.state}; only what is still owed can be cancelled")
+    alarms.clear(tx, AlarmKind.DEAD_TASK, _alarm_key(row))
+    tx.wake()
+    return row
+
+
+def drop(tx: Transaction, kind: str, key: str) -> None:
+    """Cancel by kind and key what is owed of it, if anything is."""
+    rows = tx.connection.scalars(
+        sa.select(task.c.id).where(task.c.kind == kind, task.c.key == key, task.c.state.in_((READY, RUNNING, DEAD)))
+    )
+    for task_id in rows.all():
+        cancel(tx, task_id)
 
 
 def owed(tx: Transaction) -> list[TaskRow]:
     """Every task that is not done, oldest first."""
     rows = tx.connection.execute(sa.select(task).where(task.c.state.in_((READY, RUNNING, DEAD))).order_by(task.c.id))
     return [_row(row) for row in rows]
+
+
+def _new(tx: Transaction, kind: str, key: str, queue: str, run_at: float, destination: str | None, priority: int) -> Any:
+    return tx.insert(task).values(
+        kind=kind,
+        key=key,
+        queue=queue,
+        destination=destination,
+        priority=priority,
+        state="ready",
+        run_at=run_at,
+        rank_at=run_at - URGENT_SECONDS * priority,
+        first_at=tx.now,
+        attempts=0,
+    )
+
+
+def _claim_of(
+    tx: Transaction,
+    name: str | None,
+    connections: Mapping[str, int],
+    rates: Mapping[str, int],
+    which: sa.ColumnElement[bool],
+) -> Task | None:
+    if name is None:
+        return next(iter(_lease(tx, None, which)), None)
+    if turns(tx, [name], connections, rates)[name].free <= 0:
+        return None
+    with tx.connection.begin_nested() as attempt:
+        # Whoever else claims for this destination now is counted before, or waits: its connections are never exceeded.
+        tx.lock(f"destination {name}")
+        held: list[Task] = []
+        if turns(tx, [name], connections, rates)[name].free > 0:
+            held = _lease(tx, name, which)
+        if not held:
+            attempt.rollback()  # and let go of the lock: holding two could deadlock
+            return None
+        if held[0].kind == "deliver" and rates.get(name):
+            pace(tx, name, rates[name])
+    return held[0]
+
+
+def _lease(
+    tx: Transaction, name: str | None, which: sa.ColumnElement[bool], *, token: str | None = None, limit: int = 1
+) -> list[Task]:
+    twin = task.alias()
+    runs_already = sa.exists().where(twin.c.kind == task.c.kind, twin.c.key == task.c.key, twin.c.state == RUNNING)
+    chosen = (
+        sa.select(task.c.id)
+        .where(
+            task.c.state == READY,
+            which,
+            goes_to(name),
+            task.c.rank_at <= tx.now,
+            task.c.run_at <= tx.now,
+            ~runs_already,  # a study's next revision waits for the one that is being written
+        )
+        .order_by(task.c.rank_at, task.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("chosen")  # evaluated once: PostgreSQL may run a subquery again for each row, past its limit
+    )
+    rows = tx.connection.execute(
+        sa.update(task)
+        .where(task.c.id.in_(sa.select(chosen.c.id)))
+        .values(
+            state="running",
+            token=token or uuid.uuid4().hex,
+            lease_until=tx.now + LEASE_SECONDS,
+            started_at=sa.func.coalesce(task.c.started_at, tx.now),
+        )
+        .returning(task)
+    ).all()
+    return [_task(row) for row in sorted(rows, key=lambda row: (row.rank_at, row.id))]
+
+
+def _ready_again(tx: Transaction, which: sa.ColumnElement[bool], **values: Any) -> bool:
+    """False where newer work of the same kind and key is ready, and stands for it. LeaseLost where it is gone."""
+    again = sa.update(task).where(which).values(state="ready", lease_until=None, token=None, sent_at=None, **values)
+    try:
+        with tx.connection.begin_nested():
+            changed = tx.connection.execute(again)
+    except IntegrityError:
+        return False
+    if changed.rowcount == 0:
+        raise LeaseLost("the task was taken over by another worker")
+    tx.wake()
+    return True
+
+
+def _held_by(held: Task) -> sa.ColumnElement[bool]:
+    return sa.and_(task.c.id == held.id, task.c.token == held.token, task.c.state == RUNNING)
+
+
+def _end(tx: Transaction, held: Task, **values: Any) -> None:
+    ended = tx.connection.execute(sa.update(task).where(_held_by(held)).values(**values))
+    if ended.rowcount == 0:
+        raise LeaseLost(f"task {held.id} ({held.kind}) was taken over by another worker")
+    tx.wake()
+
+
+def _alarm_key(of: Task | TaskRow) -> str:
+    return f"{of.kind} {of.key}"
+
+
+def _named(tx: Transaction, task_id: int) -> TaskRow:
+    row = tx.connection.execute(sa.select(task).where(task.c.id == task_id).with_for_update()).first()
+    if row is None:
+        raise NotFound(f"there is no task {task_id}")
+    return _row(row)
+
+
+def _task(row: sa.Row[Any]) -> Task:
+    return Task(
+        id=row.id,
+        kind=row.kind,
+        key=row.key,
+        queue=row.queue,
+        destination=row.destination,
+        priority=row.priority,
+        attempts=row.attempts,
+        first_at=row.first_at,
+        started_at=row.started_at,
+        token=row.token,
+    )
 
 
 def _row(row: sa.Row[Any]) -> TaskRow:
@@ -274,16 +409,9 @@ def _row(row: sa.Row[Any]) -> TaskRow:
         key=row.key,
         state=row.state,
         destination=row.destination,
+        priority=row.priority,
         attempts=row.attempts,
         first_at=row.first_at,
         run_at=row.run_at,
         error=row.error,
     )
-
-
-def _end(tx: Transaction, held: Task, **values: Any) -> None:
-    result = tx.connection.execute(
-        sa.update(task).where(task.c.id == held.id, task.c.token == held.token, task.c.state == RUNNING).values(**values)
-    )
-    if result.rowcount == 0:
-        raise LeaseLost(f"task {held.id} ({held.kind}) was taken over by another worker")

@@ -34,7 +34,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def pipeline(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
-    monkeypatch.setattr("ledger.store.LOCK_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("ledger.databases.LOCK_WAIT_SECONDS", 0.2)
     opened = open_pipeline(settings)
     yield opened
     opened.ledger.close()

@@ -177,7 +177,7 @@ def test_a_destination_that_left_the_settings_is_not_served(ledger: Ledger) -> N
 def test_a_held_write_lock_is_an_error_and_not_a_hang(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("ledger.store.LOCK_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("ledger.databases.LOCK_WAIT_SECONDS", 0.05)
     second = Ledger(tmp_path)
     with ledger.transaction(), pytest.raises(StorageUnavailable, match="locked"), second.transaction():
         pass

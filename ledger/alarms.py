@@ -1,0 +1,101 @@
+"""What a person must know of without having asked, once for each thing, until it is mended or acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from domain.types import AlarmKind
+from ledger.schema import alarm, alarm_sent
+from ledger.store import Transaction
+
+# Nothing mends these: they end when a person has seen them.
+ENDED_BY_SEEING = (AlarmKind.CONFLICT, AlarmKind.URGENT_FINDING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmRow:
+    id: int
+    kind: AlarmKind
+    key: str
+    text: str  # one sentence without any animal's or owner's identity
+    since: float  # when what it tells of began
+    raised_at: float
+    acknowledged_at: float | None
+
+
+def raise_(tx: Transaction, kind: AlarmKind, key: str, text: str, *, since: float | None = None) -> None:
+    """Once: while one of this kind and key is open, a second is none."""
+    tx.connection.execute(
+        tx.insert(alarm)
+        .values(kind=kind.value, key=key, text=text, since=tx.now if since is None else since, raised_at=tx.now)
+        .on_conflict_do_nothing(index_elements=["kind", "key"], index_where=sa.text("cleared_at IS NULL"))
+    )
+    tx.wake()
+
+
+def clear(tx: Transaction, kind: AlarmKind, key: str) -> None:
+    """What it told of is mended."""
+    tx.connection.execute(
+        sa.update(alarm)
+        .where(alarm.c.kind == kind.value, alarm.c.key == key, alarm.c.cleared_at.is_(None))
+        .values(cleared_at=tx.now)
+    )
+
+
+def open_alarms(tx: Transaction) -> list[AlarmRow]:
+    """Oldest first; those that were acknowledged but are not mended yet among them."""
+    rows = tx.connection.execute(sa.select(alarm).where(alarm.c.cleared_at.is_(None)).order_by(alarm.c.id))
+    return [_row(row) for row in rows]
+
+
+def acknowledge(tx: Transaction, alarm_id: int) -> bool:
+    """A person has seen it: nobody is told again. False when no such alarm is open."""
+    seen = tx.connection.execute(
+        sa.update(alarm)
+        .where(alarm.c.id == alarm_id, alarm.c.cleared_at.is_(None))
+        .values(
+            acknowledged_at=tx.now,
+            cleared_at=sa.case((alarm.c.kind.in_([kind.value for kind in ENDED_BY_SEEING]), tx.now), else_=None),
+        )
+    )
+    return seen.rowcount > 0
+
+
+def unsent(tx: Transaction, notifier: str) -> list[AlarmRow]:
+    """Open alarms that nobody has acknowledged and this notifier has not been given yet, oldest first."""
+    told = sa.exists().where(alarm_sent.c.alarm_id == alarm.c.id, alarm_sent.c.notifier == notifier)
+    rows = tx.connection.execute(
+        sa.select(alarm).where(alarm.c.cleared_at.is_(None), alarm.c.acknowledged_at.is_(None), ~told).order_by(alarm.c.id)
+    )
+    return [_row(row) for row in rows]
+
+
+def sent(tx: Transaction, alarm_id: int, notifier: str) -> None:
+    """The notifier has taken it."""
+    tx.connection.execute(
+        tx.insert(alarm_sent).values(alarm_id=alarm_id, notifier=notifier, at=tx.now).on_conflict_do_nothing()
+    )
+
+
+def clear_keys(tx: Transaction, kind: AlarmKind, keys: Sequence[str]) -> None:
+    tx.connection.execute(
+        sa.update(alarm)
+        .where(alarm.c.kind == kind.value, alarm.c.key.in_(keys), alarm.c.cleared_at.is_(None))
+        .values(cleared_at=tx.now)
+    )
+
+
+def _row(row: sa.Row[Any]) -> AlarmRow:
+    return AlarmRow(
+        id=row.id,
+        kind=AlarmKind(row.kind),
+        key=row.key,
+        text=row.text,
+        since=row.since,
+        raised_at=row.raised_at,
+        acknowledged_at=row.acknowledged_at,
+    )

@@ -1,0 +1,1 @@
+"""Alembic's folder: `versions` hold what each version of the product changed in the tables."""

@@ -1,0 +1,1 @@
+"""In order; `ledger.migrate.NEWEST` is the last. One that was released is never changed."""
