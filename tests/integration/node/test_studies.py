@@ -238,7 +238,7 @@ def test_changed_content_under_a_uid_is_forwarded_again_and_the_newest_is_report
 def test_two_workers_never_write_one_studys_revisions_at_once(pipeline: Pipeline, tmp_path: Path) -> None:
     receive(pipeline, dx_file(tmp_path / "a.dcm", instance=1))
     with pipeline.ledger.transaction() as tx:
-        tx.connection.exec_driver_sql("UPDATE task SET run_at = 0")
+        tx.connection.exec_driver_sql("UPDATE task SET run_at = 0, rank_at = 0")
         claimed = [tasks.claim(tx, "analysis", connections={}) for _ in range(2)]
     assert sorted(task.kind for task in claimed if task) == ["image", "study"]
     receive(pipeline, dx_file(tmp_path / "b.dcm", instance=2))
@@ -338,7 +338,7 @@ def test_a_failed_studys_report_waits_for_a_full_disk(
     assert image is not None
     pipeline.answer_image(image, engine)
     with pipeline.ledger.transaction() as tx:
-        tx.connection.exec_driver_sql("UPDATE task SET run_at = 0")
+        tx.connection.exec_driver_sql("UPDATE task SET run_at = 0, rank_at = 0")
         task = tasks.claim(tx, "analysis", connections={})
 
     def full(*_: object, **__: object) -> None:
