@@ -177,6 +177,12 @@ class Destination(_Section):
             raise ValueError('verify = "commitment" is for kind = "dimse"; the others verify by themselves')
         return self
 
+    @model_validator(mode="after")
+    def _result_set_names_something(self) -> Destination:
+        if set(self.wanted) - {DocumentKind.ORIGINAL} == {DocumentKind.KOS}:
+            raise ValueError('documents: "kos" names the other results of a study: list at least one of them beside it')
+        return self
+
     @property
     def wanted(self) -> tuple[DocumentKind, ...]:
         return self.documents or PROFILES[self.profile].documents

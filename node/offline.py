@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from node.writing import Before, Owed, Writing
 from sr_writer import Header, read_header
 
 NO_DATE = datetime(2000, 1, 1)
+SHORT_UID = 16  # digits: among a million documents, a pair that shares them has odds of 1 to 20,000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,9 +128,17 @@ def _conclude(study_instance_uid: str, images: list[AnalysedImage], writing: Wri
         outcome=study_outcome(reports),
         reason=reports[0].reason,
         reports=tuple(reports),
-        documents=tuple(each.document for each in written),
+        documents=tuple(_renamed(each.document) for each in written),
         images=evidence,
     )
+
+
+def _renamed(document: Document) -> Document:
+    """As a person looks for it in a folder: by kind, and by as much of its UID as keeps it apart."""
+    kind, uid = document.kind.value.replace("_", "-"), document.ref.sop_instance_uid
+    path = document.path.with_name(f"{kind}-{uid[-SHORT_UID:]}.dcm")
+    document.path.replace(path)
+    return replace(document, path=path)
 
 
 def _taken_at(image: AnalysedImage) -> datetime:

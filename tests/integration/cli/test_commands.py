@@ -95,6 +95,9 @@ def test_analyse_answers_every_path(houndsfield: Houndsfield, tmp_path: Path) ->
     assert [item["path"] for item in study["images"]] == [str(image)]
     assert sorted(item["kind"] for item in study["documents"]) == ["sc", "sr"]
     assert all(Path(item["path"]).exists() for item in study["documents"])
+    for item in study["documents"]:  # readable, and apart from each other
+        assert Path(item["path"]).name == f"{item['kind']}-{item['sop_instance_uid'][-16:]}.dcm"
+    assert len(list((tmp_path / "out").iterdir())) == 2
     (rejected,) = done.json["rejected"]
     assert rejected["path"] == str(text)
     assert "not a DICOM file" in rejected["reason"]

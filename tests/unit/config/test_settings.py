@@ -101,3 +101,11 @@ def test_a_profile_decides_what_is_not_said() -> None:
     assert said.style(Language.KOREAN).comprehensive_3d
     (korean, english) = parse({"destination": [pacs, pacs | {"name": "q", "language": "en"}]}).destination
     assert [to.style(Language.KOREAN).language for to in (korean, english)] == [Language.KOREAN, Language.ENGLISH]
+
+
+@pytest.mark.parametrize("alone", [["kos"], ["kos", "original"]])
+def test_a_result_set_of_nothing_is_refused(alone: list[str]) -> None:
+    pacs = {"name": "pacs", "ae_title": "PACS", "host": "192.0.2.10"}
+    with pytest.raises(SettingsInvalid, match=r'destination\[1\]: documents: "kos" names the other results'):
+        parse({"destination": [pacs | {"documents": alone}]})
+    assert parse({"destination": [pacs | {"documents": [*alone, "sr"]}]})
