@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from domain.types import Radiograph, Reason, View
+from domain.types import Radiograph, Reason
 from inference.manifest import Applicability
-
-_SIDES = (View.RIGHT_LATERAL, View.LEFT_LATERAL)
+from inference.triage import same_view
 
 
 def contradiction(applicability: Applicability, radiograph: Radiograph) -> Reason | None:
@@ -18,6 +17,13 @@ def contradiction(applicability: Applicability, radiograph: Radiograph) -> Reaso
 def nearest(reasons: list[Reason]) -> Reason:
     """Of several models' reasons, that of the one that came closest: it passed the most rules."""
     return max(reasons, key=lambda reason: _ORDER.index(reason.code))
+
+
+def view_rank(applicability: Applicability, radiograph: Radiograph) -> int:
+    """Place of the image's view among the preferred ones, from 0; behind them all for another one or an unknown one."""
+    preferred = applicability.preferred_views
+    ranks = (n for n, one in enumerate(preferred) if radiograph.view is not None and same_view(radiograph.view, one))
+    return next(ranks, len(preferred))
 
 
 def _modality(applicability: Applicability, radiograph: Radiograph) -> Reason | None:
@@ -44,11 +50,17 @@ def _region(applicability: Applicability, radiograph: Radiograph) -> Reason | No
 def _view(applicability: Applicability, radiograph: Radiograph) -> Reason | None:
     """A lateral of unknown side fits a model for either side, and a model for laterals takes both sides."""
     given, valid = radiograph.view, applicability.views
-    if given is None or not valid or given in valid:
-        return None
-    if (given in _SIDES and View.LATERAL in valid) or (given is View.LATERAL and any(side in valid for side in _SIDES)):
+    if given is None or not valid or any(same_view(given, one) for one in valid):
         return None
     return Reason(code="no_model_for_view", details={"view": given.value})
+
+
+def _age(applicability: Applicability, radiograph: Radiograph) -> Reason | None:
+    given, least, most = radiograph.patient.age_years, applicability.least_age_years, applicability.most_age_years
+    if given is None or ((least is None or given >= least) and (most is None or given <= most)):
+        return None
+    valid = f"{'' if least is None else f'{least:g}'}–{'' if most is None else f'{most:g}'}"
+    return Reason(code="no_model_for_age", details={"age": f"{given:.1f}", "valid": valid})
 
 
 def _resolution(applicability: Applicability, radiograph: Radiograph) -> Reason | None:
@@ -64,6 +76,7 @@ _RULES: tuple[Callable[[Applicability, Radiograph], Reason | None], ...] = (
     _species,
     _region,
     _view,
+    _age,
     _resolution,
 )
 _ORDER = (
@@ -71,5 +84,6 @@ _ORDER = (
     "no_model_for_species",
     "no_model_for_region",
     "no_model_for_view",
+    "no_model_for_age",
     "resolution_too_low",
 )

@@ -1,163 +1,93 @@
-"""From what a head's reader saw in the plane to findings in source pixels and millimetres."""
+"""What every head's reader makes: findings in source pixels, and the few rules that all of them keep."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from domain.codes import HEART, LONG_AXIS, MILLIMETRE, SHORT_AXIS, VERTEBRAE
-from domain.errors import ModelFailed
-from domain.measures import VertebralHeartScore, vertebral_heart_score
-from domain.types import (
-    Code,
-    Finding,
-    FindingOutcome,
-    Measurement,
-    Point,
-    Radiograph,
-    Reason,
-    ReferenceInterval,
-    Region,
-    Shape,
-    Source,
-    Species,
-    View,
-)
-from inference.heart import OUT_OF_FRAME, HeartReading, Predict, read_heart
-from inference.manifest import HeartHead
-from inference.plane import Plane
+from domain import codes
+from domain.types import Code, Finding, FindingOutcome, Point, Radiograph, Reason, Region, Shape, View
+from inference.manifest import Class, OperatingPoints
+from inference.tensors import calibrated
 
 FloatArray = npt.NDArray[np.float64]
-
-VHS_TRACKING = "VHS"
-
-# Dogs of all breeds together; single breeds lie above or below.
-DOG_VHS_LOW, DOG_VHS_HIGH = 8.5, 10.5
-DOG_VHS_SOURCE = "Buchanan 2000, PMID 10768239"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadAnswer:
-    """view and region: what the pixels show, None where the head cannot tell."""
+    """view and region: what the pixels show, None where the head cannot tell.
 
-    finding: Finding
-    view: View | None
-    region: Region | None
+    values: what `expected.json` compares, by name.
+    """
 
-
-def read_head(head: HeartHead, *, plane: Plane, predict: Predict, radiograph: Radiograph) -> HeadAnswer:
-    """Ask the model and say its answer about this image. ModelFailed when it breaks, or answers what cannot be read."""
-    gates = head.operating_points
-    try:
-        reading = read_heart(plane.values, predict, gates)
-        finding = vhs_finding(reading, concept=head.concept.code, plane=plane, radiograph=radiograph)
-    except (ValueError, ArithmeticError, LookupError) as error:
-        raise ModelFailed("the model's answer makes no geometry") from error
-    lateral = reading.lateral_probability >= gates.lateral_probability
-    return HeadAnswer(
-        finding=finding,
-        view=View.LATERAL if lateral else None,
-        region=Region.THORAX if lateral else None,
-    )
+    findings: tuple[Finding, ...]
+    values: Mapping[str, float] = field(default_factory=dict)
+    view: View | None = None
+    region: Region | None = None
 
 
-def vhs_finding(reading: HeartReading, *, concept: Code, plane: Plane, radiograph: Radiograph) -> Finding:
-    """Measured (PRESENT: the score exists; whether the heart is large is not this finding's claim) or NOT_ASSESSABLE."""
-    if reading.refusal is not None:
-        return _not_assessable(reading.refusal, concept=concept, radiograph=radiograph)
-    score = vertebral_heart_score(
-        long_axis_length=_length(reading.long_axis),
-        short_axis_length=_length(reading.short_axis),
-        vertebral_edges=reading.vertebral_edges,
-    )
-    counted = reading.vertebral_edges[: int(max(score.long_vertebrae, score.short_vertebrae)) + 2]
-    edges = [_point(edge) for edge in plane.to_source(counted)]
-    rulers = {
-        "long_axis_on_spine": (edges[0], _point(plane.to_source(score.long_ruler_end))),
-        "short_axis_on_spine": (edges[0], _point(plane.to_source(score.short_ruler_end))),
-    }
-    total = Measurement(
-        concept=concept,
-        value=round(score.total, 1),  # as Buchanan counts
-        unit=VERTEBRAE,
-        lines=rulers,
-        interval=vhs_interval(radiograph),
-    )
-    measurements = (total, *_axes(reading, score, plane=plane, radiograph=radiograph))
-    ends = [end for measurement in measurements for line in measurement.lines.values() for end in line]
-    if not all(_inside(end, radiograph) for end in ends):
-        return _not_assessable(OUT_OF_FRAME, concept=concept, radiograph=radiograph)  # nobody could check such a line
+def judged(probability: float, points: OperatingPoints) -> FindingOutcome:
+    """ABSENT below the first operating point, PRESENT from the second on, UNCERTAIN between them."""
+    if probability < points.absent_below:
+        return FindingOutcome.ABSENT
+    return FindingOutcome.PRESENT if probability >= points.present_from else FindingOutcome.UNCERTAIN
+
+
+def class_finding(
+    known: Class,
+    probability: float,
+    radiograph: Radiograph,
+    *,
+    regions: tuple[Shape, ...] = (),
+    number: int = 1,
+    outcome: FindingOutcome | None = None,
+) -> Finding:
+    """probability: as the model gives it. number: of several of one class in one image. outcome: instead of the points'."""
+    assert known.concept is not None and known.operating_points is not None  # noqa: S101  the manifest has checked it
+    concept = known.concept.code
+    sure = calibrated(probability, known.calibration)
+    term = next((term for term in codes.FINDINGS if term.code.value == concept.value), None)
+    outcome = outcome or judged(sure, known.operating_points)
     return Finding(
-        tracking=VHS_TRACKING,
+        tracking=concept.value if number == 1 else f"{concept.value} {number}",
         concept=concept,
-        outcome=FindingOutcome.PRESENT,
+        outcome=outcome,
         sop_instance_uid=radiograph.ref.sop_instance_uid,
-        site=HEART,
-        measurements=measurements,
-        guides=(Shape(graphic_type="MULTIPOINT", points=tuple(edge for edge in edges if _inside(edge, radiograph))),),
+        probability=round(sure, 4),
+        site=known.site.code if known.site else term.site if term else None,
+        regions=regions,
+        urgent=known.urgent and outcome is FindingOutcome.PRESENT,
     )
 
 
-def _not_assessable(reason: str, *, concept: Code, radiograph: Radiograph) -> Finding:
+def not_assessable(reason: Reason, *, concept: Code, radiograph: Radiograph, site: Code | None = None) -> Finding:
     return Finding(
-        tracking=VHS_TRACKING,
+        tracking=concept.value,
         concept=concept,
         outcome=FindingOutcome.NOT_ASSESSABLE,
         sop_instance_uid=radiograph.ref.sop_instance_uid,
-        reason=Reason(code=reason),
-        site=HEART,
+        reason=reason,
+        site=site,
     )
 
 
-def vhs_interval(radiograph: Radiograph) -> ReferenceInterval | None:
-    """Dogs of all breeds together; None for other species: a dog's interval says nothing of a cat's heart."""
-    if radiograph.patient.species is not Species.DOG:
-        return None
-    assumed = radiograph.patient.species_source is Source.ASSUMED
-    return ReferenceInterval(
-        low=DOG_VHS_LOW,
-        high=DOG_VHS_HIGH,
-        population="dog (species assumed), all breeds" if assumed else "dog, all breeds",
-        source=DOG_VHS_SOURCE,
-    )
-
-
-def _axes(
-    reading: HeartReading, score: VertebralHeartScore, *, plane: Plane, radiograph: Radiograph
-) -> tuple[Measurement, Measurement]:
-    """In millimetres where the spacing is known, otherwise in vertebrae, so that their lines travel in any case."""
-
-    def axis(concept: Code, name: str, ends: FloatArray, vertebrae: float) -> Measurement:
-        line = plane.to_source(ends)
-        lines = {name: (_point(line[0]), _point(line[1]))}
-        if radiograph.spacing_mm is None:
-            return Measurement(concept=concept, value=round(vertebrae, 1), unit=VERTEBRAE, lines=lines)
-        row_mm, column_mm = radiograph.spacing_mm
-        length_mm = _length(line * np.array([column_mm, row_mm]))
-        return Measurement(
-            concept=concept,
-            value=round(length_mm, 1),
-            unit=MILLIMETRE,
-            lines=lines,
-            spacing_source=radiograph.spacing_source,
-        )
-
-    return (
-        axis(LONG_AXIS, "long_axis", reading.long_axis, score.long_vertebrae),
-        axis(SHORT_AXIS, "short_axis", reading.short_axis, score.short_vertebrae),
-    )
-
-
-def _length(line: FloatArray) -> float:
-    return float(np.linalg.norm(line[1] - line[0]))
-
-
-def _point(at: FloatArray) -> Point:
+def point(at: npt.ArrayLike) -> Point:
     """To a hundredth of a pixel: what is drawn and what is written are the same."""
-    return round(float(at[0]), 2), round(float(at[1]), 2)
+    column, row = np.asarray(at, dtype=np.float64)
+    return round(float(column), 2), round(float(row), 2)
 
 
-def _inside(point: Point, radiograph: Radiograph) -> bool:
-    return 0 <= point[0] <= radiograph.columns and 0 <= point[1] <= radiograph.rows
+def inside(at: Point, radiograph: Radiograph) -> bool:
+    return 0 <= at[0] <= radiograph.columns and 0 <= at[1] <= radiograph.rows
+
+
+def polygon(points: npt.ArrayLike, radiograph: Radiograph) -> Shape | None:
+    """A closed outline, kept within the image; None where nothing of it is inside."""
+    kept = np.clip(np.asarray(points, dtype=np.float64), 0, (radiograph.columns, radiograph.rows))
+    if min(np.ptp(kept, axis=0)) <= 0:
+        return None
+    corners = tuple(point(at) for at in kept)
+    return Shape(graphic_type="POLYLINE", points=(*corners, corners[0]))

@@ -161,7 +161,7 @@ class LandmarksHead(_Head):
     """
 
     kind: Literal["landmarks"]
-    concept: Concept
+    concept: Concept | None = None  # of the bare points, where nothing is measured
     output: Text
     form: Literal["points", "heatmaps"]
     spread: Text | None = None
@@ -175,6 +175,8 @@ class LandmarksHead(_Head):
             raise ValueError('form = "points" needs spread, the output with their standard deviations; heatmaps do not')
         if len(set(self.names)) < len(self.names):
             raise ValueError("names: each landmark once")
+        if (self.concept is None) == (not self.measurement):
+            raise ValueError("either a concept or a measurement says what the landmarks are for")
         return self
 
     @property
@@ -323,6 +325,11 @@ class Manifest(Section):
         if any(head.kind == "triage" for head in self.head) and len(self.head) > 1:
             raise ValueError("a triage head is the only head of its package")
         return self
+
+    @property
+    def batch(self) -> int:
+        """Images in one run: the heart's reader asks with an image and its mirror image."""
+        return 2 if any(head.kind == "vertebral-heart-score" for head in self.head) else 1
 
     @property
     def is_triage(self) -> bool:

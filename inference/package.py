@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
 from domain.errors import ModelInvalid
 from domain.identity import Identity
 from domain.types import ModelIdentity
-from inference.manifest import HEAD_KINDS, Manifest
+from inference.manifest import HEAD_KINDS, LandmarksHead, Manifest
+from inference.measuring import missing_landmarks
 
 MANIFEST = "package.toml"
 WEIGHTS = "model.onnx"
@@ -28,11 +30,30 @@ EXPECTED = "expected.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """Where a model runs instead of here. model: its name there. token: for the Authorization header, empty for none.
+
+    when_away: "local" runs the package's own weights here; "wait" lets the image wait until the server is back.
+    """
+
+    url: str
+    model: str
+    token: str = field(default="", repr=False)
+    when_away: Literal["local", "wait"] = "local"
+    timeout_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPackage:
-    """A package whose manifest is valid and whose weights are the ones it names."""
+    """A package whose manifest is valid and whose weights are the ones it names, and how the settings want it used.
+
+    shadow: its answers are kept for comparison and never filed. remote: where it runs, None for here.
+    """
 
     directory: Path
     manifest: Manifest
+    shadow: bool = False
+    remote: Remote | None = None
 
     @property
     def name(self) -> str:
@@ -72,7 +93,7 @@ def read_manifest(directory: Path) -> Manifest:
     """ModelInvalid names the key that is wrong."""
     try:
         content = tomllib.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-        return Manifest.model_validate(content)
+        manifest = Manifest.model_validate(content)
     except OSError as error:
         raise ModelInvalid(f"model package {directory.name}: {MANIFEST} cannot be read ({error.strerror})") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -84,6 +105,15 @@ def read_manifest(directory: Path) -> Manifest:
         said = "there is no such key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
         where = f"{MANIFEST}, {key}" if key else MANIFEST
         raise ModelInvalid(f"model package {directory.name}: {where}: {said}") from error
+    for head in manifest.head:
+        if not isinstance(head, LandmarksHead):
+            continue
+        for request in head.measurement:
+            missing = missing_landmarks(request.measure, head.names)
+            if missing:
+                said = f"measure {request.measure} needs the landmark {missing[0]}"
+                raise ModelInvalid(f"model package {directory.name}: {MANIFEST}: {said}")
+    return manifest
 
 
 def weights_sha256(directory: Path) -> str:

@@ -120,7 +120,8 @@ def _index(along: FloatArray, wave: npt.NDArray[np.complex128], plane_rows: int)
     for _ in range(2):
         best, pitch, chirp = -1.0, 0.0, 0.0
         for one in chirps:
-            power = np.abs(np.exp(-2j * np.pi * _warped(along, one)[None, :] / pitches[:, None]) @ wave)
+            turns = np.exp(-2j * np.pi * _warped(along, one)[None, :] / pitches[:, None])
+            power = np.abs((turns * wave).sum(axis=1))  # as a product of matrices it would wait for BLAS's threads
             top = int(np.argmax(power))
             if power[top] > best:
                 best, pitch, chirp = float(power[top]), float(pitches[top]), float(one)

@@ -130,35 +130,33 @@ off_perpendicular_degrees = 1000.0
 def constant_model(outputs: dict[str, Tensor]) -> bytes:
     """ModelProto: an input `image` (any, 1, ROWS, COLUMNS) that nothing looks at, and outputs that are initializers."""
     graph = _text(2, "constant")
-    graph += _message(11, _value_info("image", [None, 1, ROWS, COLUMNS]))
+    graph += field(11, _value_info("image", [None, 1, ROWS, COLUMNS]))
     for name, tensor in outputs.items():
-        graph += _message(1, _text(1, f"{name}_value") + _text(2, name) + _text(4, "Identity"))
-        dimensions = b"".join(_integer(1, size) for size in tensor.shape)
-        content = _bytes(9, np.ascontiguousarray(tensor, dtype="<f4").tobytes())
-        graph += _message(5, dimensions + _integer(2, 1) + _text(8, f"{name}_value") + content)
-        graph += _message(12, _value_info(name, list(tensor.shape)))
-    return _integer(1, 8) + _message(7, graph) + _message(8, _integer(2, OPSET))
+        graph += field(1, _text(1, f"{name}_value") + _text(2, name) + _text(4, "Identity"))
+        dimensions = b"".join(integer(1, size) for size in tensor.shape)
+        content = field(9, np.ascontiguousarray(tensor, dtype="<f4").tobytes())
+        graph += field(5, dimensions + integer(2, 1) + _text(8, f"{name}_value") + content)
+        graph += field(12, _value_info(name, list(tensor.shape)))
+    return integer(1, 8) + field(7, graph) + field(8, integer(2, OPSET))
 
 
 def _value_info(name: str, shape: list[int | None]) -> bytes:
-    dimensions = b"".join(_message(1, _text(2, "batch") if size is None else _integer(1, size)) for size in shape)
-    tensor_type = _integer(1, 1) + _message(2, dimensions)  # element type 1 is float32
-    return _text(1, name) + _message(2, _message(1, tensor_type))
+    dimensions = b"".join(field(1, _text(2, "batch") if size is None else integer(1, size)) for size in shape)
+    tensor_type = integer(1, 1) + field(2, dimensions)  # element type 1 is float32
+    return _text(1, name) + field(2, field(1, tensor_type))
 
 
-def _integer(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
+def integer(number: int, value: int) -> bytes:
+    return _varint(number << 3) + _varint(value)
 
 
-def _bytes(field: int, value: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(value)) + value
+def field(number: int, value: bytes) -> bytes:
+    """A field of a protobuf message: bytes, text or another message."""
+    return _varint(number << 3 | 2) + _varint(len(value)) + value
 
 
-_message = _bytes
-
-
-def _text(field: int, value: str) -> bytes:
-    return _bytes(field, value.encode())
+def _text(number: int, value: str) -> bytes:
+    return field(number, value.encode())
 
 
 def _varint(value: int) -> bytes:

@@ -37,7 +37,7 @@ from inference.engine import Engine
 from inference.heart import REASONS as HEART_REASONS
 from inference.manifest import Applicability
 from inference.package import load_package
-from inference.runtime import Runtime
+from inference.runtime import OnnxRuntime
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 SILENT = {
@@ -47,6 +47,8 @@ SILENT = {
     "PatientOrientation": None,
     "PatientSpeciesCodeSequence": None,
     "PatientSpeciesDescription": None,
+    "PatientBreedCodeSequence": None,
+    "PatientBreedDescription": None,
 }
 
 
@@ -132,7 +134,7 @@ def test_a_line_that_leaves_the_image_is_not_given(engine: Engine, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("assumed", "population"),
-    [(Species.DOG, "dog (species assumed), all breeds"), (None, None)],
+    [(Species.DOG, "dog (species assumed), breed unknown, all breeds"), (None, None)],
 )
 def test_the_interval_belongs_to_the_species(
     engine: Engine, tmp_path: Path, assumed: Species | None, population: str | None
@@ -144,7 +146,7 @@ def test_the_interval_belongs_to_the_species(
 def test_the_header_s_dog_has_the_dog_s_interval(engine: Engine, tmp_path: Path) -> None:
     interval = measured(finding_of(answer(engine, tmp_path, assumed=Species.CAT)), VHS).interval
     assert interval is not None
-    assert (interval.low, interval.high, interval.population) == (8.5, 10.5, "dog, all breeds")
+    assert (interval.low, interval.high, interval.population) == (8.5, 10.5, "dog, all breeds, none of its own")
 
 
 def test_a_silent_header_lets_the_pixels_decide(engine: Engine, tmp_path: Path) -> None:
@@ -261,14 +263,14 @@ def test_no_model_at_all(tmp_path: Path) -> None:
 def test_a_broken_model_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packages = [load_package(heart_package(tmp_path / "m" / name, name=name)) for name in ("first", "second")]
     both, first = Engine(packages, threads=1), Engine(packages[:1], threads=1)
-    whole = Runtime.predict
+    whole = OnnxRuntime.predict
 
-    def broken(self: Runtime, planes: Any) -> Any:
+    def broken(self: OnnxRuntime, planes: Any) -> Any:
         if self._package.name == "first":
             raise ModelFailed("broken")
         return whole(self, planes)
 
-    monkeypatch.setattr(Runtime, "predict", broken)
+    monkeypatch.setattr(OnnxRuntime, "predict", broken)
     found = answer(both, tmp_path)
     assert found.outcome is Outcome.ANALYSED
     assert [one.outcome for one in found.models] == [Outcome.FAILED, Outcome.ANALYSED]
