@@ -74,7 +74,7 @@ def draw_build(seed: int, species: Species) -> Build:
         species=species,
         unit_mm=float(np.exp(uniform(np.log(9), np.log(28)))),
         chest_depth=uniform(5.4, 8.4),
-        chest_width=uniform(2.5, 4.2),
+        chest_width=uniform(2.4, 4.7),
         fat=uniform(0, 1) ** 1.5,
         muscle=uniform(0.7, 1.3),
         femur=uniform(7.0, 10.5),

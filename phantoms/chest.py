@@ -113,7 +113,7 @@ def _lung_vessels(carina: FloatArray, cage: Cage, diaphragm: tuple[float, float,
             carina[1] + uniform(-0.4, 0.45) * cage.depth,
             side * uniform(0.3, 0.9) * cage.width(4.0),
         ])
-        start = carina + rng.normal(0, 0.2, 3) + (0.3, 0.2, side * 0.5)
+        start = carina + rng.normal(0, 0.3, 3) + (0.3, 0.2, side * 0.6)
         bow = (start + target) / 2 + rng.normal(0, 0.35, 3)
         radius = uniform(0.1, 0.24) * thick
         solids.append(tube(points(start, bow, target), (radius, radius * 0.6, 0.03), Tissue.VESSEL))

@@ -212,7 +212,7 @@ def forelimb(build: Build, shoulder: Axes, flexion: tuple[float, float], rng: np
         solids.append(metacarpus.rod([(0.0, 0, -0.36), (0.4, 0, -0.46)], (0.06, 0.05), weight))
     m, length = build.muscle, humerus.length
     flesh = [
-        (humerus.at(-0.05, 0, -0.03), humerus.at(0.75, -0.04, 0), (0.25 * length * m, 0.15 * length * m)),
+        (humerus.at(-0.05, 0, -0.03), humerus.at(0.75, -0.04, 0), (0.2 * length * m, 0.14 * length * m)),
         (humerus.at(0.7, -0.03, 0), radius.at(0.12, -0.01, 0), (0.16 * length * m, 0.115 * length * m)),
         (radius.at(0.08, 0, 0), radius.at(0.6, 0, 0), (0.12 * length * m, 0.075 * length)),
         (radius.at(0.55, 0, 0), carpus.at(0.2, 0, 0), (0.078 * length, 0.06 * length)),
@@ -221,7 +221,7 @@ def forelimb(build: Build, shoulder: Axes, flexion: tuple[float, float], rng: np
     ]
     if scapula is not None:
         solids += _scapula(scapula, humerus, weight, rng)
-        flesh.append((scapula, humerus.origin, (0.24 * length * m, 0.22 * length * m)))
+        flesh.append((scapula, humerus.origin, (0.16 * length * m, 0.19 * length * m)))
     joints = {"shoulder": humerus.origin, "elbow": radius.origin, "carpus": carpus.origin, "toes": toes.end}
     return Limb(solids=tuple(solids), flesh=tuple(flesh), joints=joints)
 

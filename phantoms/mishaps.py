@@ -8,6 +8,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from phantoms.film import letters
+from phantoms.solids import FloatArray
 
 Plane = npt.NDArray[np.float32]
 WORDS = ("R", "L", "R", "L", "VD", "DV", "RL", "LL", "CRCD", "STANDING", "AP", "12:31", "R LAT", "L LAT", "6.2 kg", "kV 60 mAs 5", "CM")
@@ -44,15 +45,18 @@ def exposure_fault(pixels: Plane, rng: np.random.Generator, fault: str) -> Plane
         grain = rng.standard_normal(pixels.shape, dtype=np.float32)
         if rng.random() < 0.5:
             grain = gaussian_filter(grain, rng.uniform(0.4, 0.9)) * np.float32(1.8)
-        pale = 1 - (1 - pixels) * np.float32(rng.uniform(0.3, 0.6))
-        return np.clip(pale + grain * np.float32(rng.uniform(0.07, 0.16)), 0, 1)
+        pale = 1 - (1 - pixels) * np.float32(rng.uniform(0.4, 0.7))
+        return np.clip(pale + grain * np.float32(rng.uniform(0.03, 0.08)), 0, 1)
     seen = pixels[pixels > 0.03]
     dark = float(np.quantile(seen, rng.uniform(0.55, 0.8))) if seen.size > 50 else 0.5
     return np.clip((pixels - np.float32(dark)) / np.float32(max(1 - dark, 0.05)) * np.float32(rng.uniform(0.6, 1.0)), 0, 1)
 
 
-def collimate(pixels: Plane, rng: np.random.Generator) -> Plane:
-    """A rectangle of light: outside it black, gray or, as many plates show, white; its edge soft, slightly turned."""
+def collimate(pixels: Plane, rng: np.random.Generator, margins: FloatArray | None = None) -> Plane:
+    """A rectangle of light: outside it black, gray or, as many plates show, white; its edge soft, slightly turned.
+
+    margins: (4,) shares of the picture at the left, top, right and bottom that may be covered; None for any.
+    """
     rows, columns = pixels.shape
     result = pixels
     if rng.random() < 0.55:
@@ -60,6 +64,8 @@ def collimate(pixels: Plane, rng: np.random.Generator) -> Plane:
         if rng.random() < 0.25:  # a narrow field on a wide plate
             sides = [0, 2] if rng.random() < 0.5 else [1, 3]
             shares[sides] = rng.uniform(0.08, 0.3, 2)
+        if margins is not None:
+            shares = np.minimum(shares, np.maximum(margins, 0))
         left, top, right, bottom = shares
         tilt = np.tan(rng.normal(0, 0.02))
         column = np.linspace(0, 1, columns, dtype=np.float32)[None, :]

@@ -89,7 +89,7 @@ def expose(seed: int, wish: Wish) -> Film:
     rng = np.random.default_rng([seed, 26, list(Region).index(wish.region), views.index(wish.view), PARTS.index(wish.part)])
     scene = draw_scene(seed, wish.region, wish.view, wish.species, wish.part)
     scene, roll = _turned(scene, wish, rng)
-    frame, outside = _framed(scene, wish, rng)
+    frame, outside, margins = _framed(scene, wish, rng)
     thickness = _through(scene, frame, wish, rng)
     exposure = draw_exposure(rng, wish.variety)
     pixels = develop(thickness, unit_mm=scene.build.unit_mm, exposure=exposure, rng=rng)
@@ -98,7 +98,7 @@ def expose(seed: int, wish: Wish) -> Film:
     if wish.exposure != "normal":
         pixels = exposure_fault(pixels, rng, wish.exposure)
     if rng.random() < wish.variety:
-        pixels = collimate(pixels, rng)
+        pixels = collimate(pixels, rng, margins)
     if wish.variety > 0:
         pixels = annotate(pixels, rng)
     lateral = wish.view in (*LATERALS, View.MEDIOLATERAL)
@@ -132,8 +132,9 @@ def _rotation(axis: FloatArray, angle: float) -> FloatArray:
     return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
 
 
-def _framed(scene: Scene, wish: Wish, rng: np.random.Generator) -> tuple[Frame, float]:
-    """A film that holds the wanted field, or lacks a part of it; and the share of the field's box that is outside."""
+def _framed(scene: Scene, wish: Wish, rng: np.random.Generator) -> tuple[Frame, float, FloatArray]:
+    """A film that holds the wanted field, or lacks a part of it; the share of the field's box that is outside; and how much
+    of the film lies beside the box, (4,) shares at the left, top, right and bottom."""
     rows, columns = wish.rows, wish.columns
     size = np.array([columns, rows], dtype=np.float64)
     tilt = np.deg2rad(rng.normal(0, 5)) * wish.variety
@@ -160,7 +161,8 @@ def _framed(scene: Scene, wish: Wish, rng: np.random.Generator) -> tuple[Frame, 
             break
     matrix = per_unit * turn
     offset = size / 2 - per_unit * centre
-    return make_frame(rows, columns, scene.view, matrix, offset), outside
+    margins = np.concatenate([(low - film_low), (film_high - high)]) * per_unit / np.concatenate([size, size])
+    return make_frame(rows, columns, scene.view, matrix, offset), outside, margins
 
 
 def _through(scene: Scene, frame: Frame, wish: Wish, rng: np.random.Generator) -> Thickness:
@@ -182,7 +184,7 @@ def _through(scene: Scene, frame: Frame, wish: Wish, rng: np.random.Generator) -
     small = rng.standard_normal((rows // 8 + 2, columns // 8 + 2), dtype=np.float32)
     mottle = enlarge(small, rows, columns) * np.float32(rng.uniform(0.0, 0.05))
     tissue += lung * mottle
-    tissue += np.minimum(layers[Tissue.VESSEL], lung) * np.float32(0.65)
+    tissue += np.minimum(layers[Tissue.VESSEL], lung * np.float32(0.4)) * np.float32(0.6)
     tissue += layers[Tissue.FLESH] - np.minimum(layers[Tissue.GAS], tissue * np.float32(0.8))
     if rng.random() < wish.variety:
         tissue += furniture(rng, rows, columns) * np.float32(8 / scene.build.unit_mm)

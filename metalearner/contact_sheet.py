@@ -1,0 +1,77 @@
+"""Phantoms beside radiographs, to be judged by eye: `make -C models contact-sheet`.
+
+The sheet holds pixels of whatever radiographs it is given, so that it belongs in a folder of its own, never in the repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from domain.errors import HoundsfieldError
+from domain.types import Region, Species, View
+from inference.plane import fit
+from inference.reading import read_radiograph
+from phantoms.radiographs import FILMS, Wish, expose
+from phantoms.scenes import PARTS
+
+TILE, GAP, ACROSS = 300, 16, 6
+Grays = npt.NDArray[np.float32]
+
+
+def radiographs(directory: Path) -> Iterator[tuple[str, Grays]]:
+    """What can be read there, by file name: DICOM files, and pictures."""
+    for path in sorted(directory.rglob("*")):
+        if path.suffix == ".dcm":
+            try:
+                yield path.stem, read_radiograph(path, assumed_species=None).pixels
+            except HoundsfieldError as refusal:
+                print(f"{path.name}: {refusal}")
+        elif path.suffix == ".png":
+            yield path.stem, np.asarray(Image.open(path).convert("L"), dtype=np.float32) / np.float32(255)
+
+
+def phantoms(seed: int, variety: float) -> Iterator[tuple[str, Grays]]:
+    """A dog and a cat of every region and view, and every part of a limb."""
+    for region, views in FILMS.items():
+        for view in views:
+            for part in PARTS if region is Region.LIMB else PARTS[:1]:
+                for species in (Species.DOG, Species.CAT):
+                    wish = Wish(region=region, view=view, species=species, part=part, variety=variety)
+                    name = f"{species.value} {part if region is Region.LIMB else region.value} {view.value}"
+                    yield name, expose(seed, wish).pixels
+
+
+def sheet(pictures: list[tuple[str, Grays]]) -> Image.Image:
+    rows = -(-len(pictures) // ACROSS)
+    page = Image.new("L", (ACROSS * TILE, rows * (TILE + GAP)))
+    draw = ImageDraw.Draw(page)
+    for i, (name, pixels) in enumerate(pictures):
+        left, top = i % ACROSS * TILE, i // ACROSS * (TILE + GAP)
+        tile = fit(pixels, pixel_aspect=1.0, rows=TILE, columns=TILE, low_percent=0.5, high_percent=99.5).values
+        page.paste(Image.fromarray((tile * 255).astype(np.uint8)), (left, top + GAP))
+        draw.text((left + 3, top + 2), name[:46], fill=255)
+    return page
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Phantoms beside radiographs, on one page.")
+    parser.add_argument("--radiographs", type=Path, help="a folder of DICOM or PNG files")
+    parser.add_argument("--out", type=Path, required=True, help="the page, .png")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--variety", type=float, default=0.35, help="0 a textbook film, 1 everything that happens to one")
+    arguments = parser.parse_args()
+    pictures = list(radiographs(arguments.radiographs)) if arguments.radiographs else []
+    pictures += phantoms(arguments.seed, arguments.variety)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    sheet(pictures).save(arguments.out)
+    print(f"{arguments.out}: {len(pictures)} pictures")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""How good a triage package is on phantoms that nobody has trained on, and how its certainty is calibrated.
+
+Phantoms are easier than films, so that every figure from here is a figure about phantoms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from scipy.optimize import minimize, minimize_scalar
+
+from inference.manifest import TriageHead
+from inference.package import WEIGHTS, load_package
+from metalearner.triage_data import (
+    EXPORTED_VIEWS,
+    ISSUES,
+    ORIENTATIONS,
+    REGIONS,
+    TWINS,
+    UNKNOWN,
+    VIEWS,
+    Shard,
+    laid,
+    load,
+    lying,
+)
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BATCH = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Phantoms as they were shown and what is true of them. images: uint8 (n, SIDE, SIDE); orientations: UNKNOWN allowed."""
+
+    images: npt.NDArray[np.uint8]
+    regions: IntArray
+    views: IntArray
+    orientations: IntArray
+    mirrors: npt.NDArray[np.bool_]
+    quality: npt.NDArray[np.int8]
+
+
+def ask(shard: Shard, *, seed: int) -> Asked:
+    """Each phantom lying in one of eight ways, all as frequent."""
+    rng = np.random.default_rng([seed, 32])
+    turns, mirrored = rng.integers(4, size=len(shard.images)), rng.random(len(shard.images)) < 0.5
+    images = np.stack([laid(one, int(t), bool(m)) for one, t, m in zip(shard.images, turns, mirrored, strict=True)])
+    orientations = np.array(
+        [
+            lying(int(t), bool(m), mirrors=bool(can)) if told else UNKNOWN
+            for t, m, can, told in zip(turns, mirrored, shard.mirrors, shard.turns, strict=True)
+        ]
+    )
+    return Asked(
+        images=images.astype(np.uint8),
+        regions=shard.regions,
+        views=shard.views,
+        orientations=orientations,
+        mirrors=shard.mirrors,
+        quality=shard.quality,
+    )
+
+
+def accuracy(answers: IntArray, truth: IntArray) -> dict[str, float]:
+    """overall, n, and a share for each class that occurs, by its index; UNKNOWN truths do not count."""
+    known = truth != UNKNOWN
+    right = answers[known] == truth[known]
+    figures = {"overall": float(right.mean()), "n": float(known.sum())}
+    for value in np.unique(truth[known]):
+        figures[str(value)] = float(right[truth[known] == value].mean())
+    return figures
+
+
+def expected_calibration_error(chances: FloatArray, truth: IntArray, bins: int = 15) -> float:
+    """Of the most probable class: mean distance between certainty and accuracy, over bins of certainty (Guo et al. 2017)."""
+    known = truth != UNKNOWN
+    sure, right = chances[known].max(axis=1), chances[known].argmax(axis=1) == truth[known]
+    place = np.minimum((sure * bins).astype(int), bins - 1)
+    return float(sum(abs(sure[place == b].sum() - right[place == b].sum()) for b in range(bins)) / max(len(sure), 1))
+
+
+def temperature(logits: FloatArray, truth: IntArray) -> float:
+    """What the logits are divided by so that their softmax is most probable (Guo et al. 2017)."""
+    known = truth != UNKNOWN
+    chosen, labels = logits[known], truth[known]
+
+    def surprise(log_temperature: float) -> float:
+        scaled = chosen / np.exp(log_temperature)
+        scaled = scaled - scaled.max(axis=1, keepdims=True)
+        return float((np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(labels)), labels]).mean())
+
+    return float(np.exp(minimize_scalar(surprise, bounds=(-3, 3), method="bounded").x))
+
+
+def platt(logits: FloatArray, truth: npt.NDArray[np.int8]) -> tuple[float, float]:
+    """Slope and intercept of the logit; the identity where only one answer occurs."""
+    known = truth >= 0
+    x, y = logits[known], truth[known].astype(float)
+    if not 0 < y.mean() < 1:
+        return 1.0, 0.0
+
+    def surprise(line: FloatArray) -> float:
+        z = line[0] * x + line[1]
+        return float((np.logaddexp(0, z) - y * z).mean())
+
+    slope, intercept = minimize(surprise, np.array([1.0, 0.0]), method="Nelder-Mead").x
+    return float(slope), float(intercept)
+
+
+def auc(scores: FloatArray, truth: npt.NDArray[np.int8]) -> float:
+    """The share of pairs, one with the issue and one without, that are in the right order; ties count half."""
+    yes, no = scores[truth == 1], scores[truth == 0]
+    if not len(yes) or not len(no):
+        return float("nan")
+    order = np.sort(no)
+    below = np.searchsorted(order, yes, side="left") + np.searchsorted(order, yes, side="right")
+    return float(below.sum() / (2 * len(yes) * len(no)))
+
+
+def run(weights: Path, images: npt.NDArray[np.uint8], outputs: Sequence[str], threads: int) -> dict[str, FloatArray]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
+    parts: list[list[npt.NDArray[np.float32]]] = []
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH, None].astype(np.float32) / np.float32(255)
+        parts.append(session.run(list(outputs), {"image": batch}))
+    return {name: np.concatenate([part[i] for part in parts]).astype(float) for i, name in enumerate(outputs)}
+
+
+def measure(answers: Mapping[str, FloatArray], asked: Asked, head: TriageHead) -> dict[str, Any]:
+    """answers: the package's probabilities by part. Issues are judged by the head's calibration and operating points."""
+    views = folded_views(answers["view"])
+    regions, orientations = answers["region"], answers["orientation"]
+    turns = np.where(asked.orientations == UNKNOWN, UNKNOWN, asked.orientations % 4)
+    told = np.where(asked.mirrors, asked.orientations, UNKNOWN)
+    figures: dict[str, Any] = {
+        "n": len(asked.images),
+        "region": named(accuracy(regions.argmax(1), asked.regions), [r.value for r in REGIONS]),
+        "view": named(accuracy(views.argmax(1), asked.views), [v.value for v in VIEWS]),
+        "orientation": named(accuracy(orientations.argmax(1), asked.orientations), list(ORIENTATIONS)),
+        "quarter turn": accuracy(orientations.argmax(1) % 4, turns)["overall"],
+        "mirrored, where it can be told": accuracy(orientations.argmax(1) // 4, np.where(told == UNKNOWN, UNKNOWN, told // 4))["overall"],
+        "calibration error": {
+            "region": expected_calibration_error(regions, asked.regions),
+            "view": expected_calibration_error(views, asked.views),
+            "orientation": expected_calibration_error(orientations, asked.orientations),
+        },
+        "by region": {
+            region.value: {
+                "view": share(views.argmax(1), asked.views, asked.regions == i),
+                "orientation": share(orientations.argmax(1), asked.orientations, asked.regions == i),
+            }
+            for i, region in enumerate(REGIONS)
+        },
+        "quality": {},
+    }
+    assert head.quality is not None  # noqa: S101  # a triage package of ours judges quality
+    for i, issue in enumerate(ISSUES):
+        truth = asked.quality[:, i]
+        known = head.quality.issues[i]
+        logit = np.log(np.clip(answers["quality"][:, i], 1e-7, 1 - 1e-7) / np.clip(1 - answers["quality"][:, i], 1e-7, 1))
+        p = 1 / (1 + np.exp(-(known.calibration.slope * logit + known.calibration.intercept)))
+        figures["quality"][issue] = {
+            "n": int((truth == 1).sum()),
+            "AUC": auc(p, truth),
+            "sensitivity": float((p[truth == 1] >= known.present_from).mean()),
+            "specificity": float((p[truth == 0] < known.present_from).mean()),
+        }
+    return figures
+
+
+def folded_views(chances: FloatArray) -> FloatArray:
+    """The exported views with each twin's share given back to the commoner one: columns as VIEWS."""
+    folded = chances[:, : len(VIEWS)].copy()
+    for common, rare in TWINS.items():
+        folded[:, VIEWS.index(common)] += chances[:, EXPORTED_VIEWS.index(rare)]
+    return folded
+
+
+def named(figures: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+    return {names[int(key)] if key.isdigit() else key: value for key, value in figures.items()}
+
+
+def share(answers: IntArray, truth: IntArray, among: npt.NDArray[np.bool_]) -> float | None:
+    counted = among & (truth != UNKNOWN)
+    return float((answers == truth)[counted].mean()) if counted.any() else None
+
+
+def evaluate(directory: Path, shard: Shard, *, seed: int, threads: int = 2) -> dict[str, Any]:
+    """directory: of a triage package."""
+    package = load_package(directory)
+    head = package.manifest.head[0]
+    if not isinstance(head, TriageHead):
+        raise ValueError(f"{package.name} is no triage package")
+    asked = ask(shard, seed=seed)
+    return measure(run(directory / WEIGHTS, asked.images, ("region", "view", "orientation", "quality"), threads), asked, head)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure a triage package on unseen phantoms.")
+    parser.add_argument("--package", type=Path, required=True)
+    parser.add_argument("--phantoms", type=Path, required=True)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    figures = evaluate(arguments.package, load(arguments.phantoms), seed=arguments.seed)
+    text = json.dumps(figures, indent=1)
+    print(text)
+    if arguments.json:
+        arguments.json.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
