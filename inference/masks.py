@@ -20,7 +20,7 @@ from inference.tensors import Tensor, calibrated, probabilities
 FloatArray = npt.NDArray[np.float64]
 
 MOST_PARTS = 5  # of one class in one image; more outlines than that show nothing
-TOLERANCE = 0.75  # mask pixels
+TOLERANCE = 1.0  # mask pixels
 
 
 def read_masks(head: MasksHead, outputs: Mapping[str, Tensor], *, plane: Plane, radiograph: Radiograph) -> HeadAnswer:

@@ -2,6 +2,7 @@
 
     directory = heart_package(tmp_path / "models" / "fixed-heart")       always measures FIXED_VHS, whatever the image
     directory = heart_package(path, lateral_probability=0.1)             always says "not a lateral thorax"
+    directory = constant_package(path, {"findings": np.array([2.0, -2.0])}, HEADS)    any other head
 
 The ONNX bytes are written by hand (the fields of onnx.proto), because the onnx package belongs to training alone.
 """
@@ -127,10 +128,62 @@ off_perpendicular_degrees = 1000.0
 """
 
 
-def constant_model(outputs: dict[str, Tensor]) -> bytes:
-    """ModelProto: an input `image` (any, 1, ROWS, COLUMNS) that nothing looks at, and outputs that are initializers."""
+def constant_package(
+    directory: Path,
+    outputs: dict[str, Tensor],
+    heads: str,
+    *,
+    name: str = "constant",
+    version: str = "1.0.0",
+    rows: int = 64,
+    columns: int = 80,
+    applicability: str = "",
+    expected: dict[str, dict[str, float]] | None = None,
+) -> Path:
+    """A package that answers `outputs` (each without the batch) to everything; `heads`: its [[head]] tables as TOML."""
+    directory.mkdir(parents=True, exist_ok=True)
+    weights = constant_model({key: value[None] for key, value in outputs.items()}, rows=rows, columns=columns)
+    (directory / "model.onnx").write_bytes(weights)
+    shapes = "\n".join(f"{key} = {list(value.shape)}" for key, value in outputs.items())
+    (directory / "package.toml").write_text(
+        f"""format = 1
+name = "{name}"
+version = "{version}"
+manufacturer = "Tests"
+intended_use = "Tests."
+clinical_status = "demonstration"
+onnx_sha256 = "{hashlib.sha256(weights).hexdigest()}"
+opset = {OPSET}
+[applicability]
+{applicability}
+[input]
+name = "image"
+rows = {rows}
+columns = {columns}
+[outputs]
+{shapes}
+{heads}
+[performance]
+sentence = "Measured on nothing: it always gives the same answer."
+[[performance.figure]]
+measure = "accuracy"
+value = 0.0
+unit = "1"
+n = 1
+data_set = "none"
+""",
+        encoding="utf-8",
+    )
+    (directory / "CARD.md").write_text("# A model for tests: it always gives the same answer\n", encoding="utf-8")
+    Image.fromarray(np.full((rows, columns), 128, dtype=np.uint8)).save(directory / "sample.png")
+    (directory / "expected.json").write_text(json.dumps(expected or {}), encoding="utf-8")
+    return directory
+
+
+def constant_model(outputs: dict[str, Tensor], *, rows: int = ROWS, columns: int = COLUMNS) -> bytes:
+    """ModelProto: an input `image` (any, 1, rows, columns) that nothing looks at, and outputs that are initializers."""
     graph = _text(2, "constant")
-    graph += field(11, _value_info("image", [None, 1, ROWS, COLUMNS]))
+    graph += field(11, _value_info("image", [None, 1, rows, columns]))
     for name, tensor in outputs.items():
         graph += field(1, _text(1, f"{name}_value") + _text(2, name) + _text(4, "Identity"))
         dimensions = b"".join(integer(1, size) for size in tensor.shape)

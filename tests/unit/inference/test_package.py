@@ -150,11 +150,8 @@ def test_weights_that_are_no_model(tmp_path: Path) -> None:
     manifest = (directory / "package.toml").read_text()
     sha256 = load_package(directory).manifest.onnx_sha256
     (directory / "model.onnx").write_bytes(b"not a model")
-    other = package_module.weights_sha256(directory)
-    (directory / "package.toml").write_text(manifest.replace(sha256, other))
-    assert names(directory)[-1].startswith("opset: model.onnx is of opset None")
-    with pytest.raises(ModelInvalid, match=r"model\.onnx does not load"):
-        OnnxRuntime(load_package(directory), threads=1)
+    (directory / "package.toml").write_text(manifest.replace(sha256, package_module.weights_sha256(directory)))
+    assert names(directory)[-1] == "opset: model.onnx is not an ONNX file"
 
 
 @pytest.mark.parametrize(
