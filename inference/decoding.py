@@ -60,6 +60,7 @@ class Decoded:
     """values: as the codestream holds them. precision: its bits a sample."""
 
     values: Values = field(repr=False)
+    codec: str
     decoder: str
     precision: int
 
@@ -93,7 +94,7 @@ def decode(pixels: PixelData, frame: Frame, syntax: UID) -> Decoded:
             continue
         if values.shape != expected or values.dtype.kind not in "iu" or values.dtype.itemsize > 2:
             raise ImageUnreadable("size_contradicts")
-        return Decoded(values=values, decoder=name, precision=found.precision)
+        return Decoded(values=values, codec=found.codec, decoder=name, precision=found.precision)
     raise ImageUnreadable("not_decodable", name=found.codec)
 
 
@@ -102,14 +103,13 @@ def _frame_bytes(pixels: PixelData, frame: Frame) -> bytes:
     table, parts = (pixels.fragments or (b"",))[0], pixels.fragments[1:]
     if not any(parts):
         raise ImageUnreadable("pixels_empty")
-    last = frame.number + 1 == frame.frames
     if frame.frames == 1:
         mine = parts
     elif len(parts) == frame.frames:
         mine = parts[frame.number : frame.number + 1]
     else:
         mine = _by_offsets(table, parts, frame)
-    if pixels.cut_short and last:
+    if pixels.cut_short:
         raise ImageUnreadable("codestream_cut_short")
     return b"".join(mine)
 
@@ -176,11 +176,11 @@ def _look_at_jpeg2000(content: bytes, at: int) -> _Codestream:
 
 
 def _libjpeg_turbo(content: bytes, frame: Frame) -> Values:
-    """Colours as the header calls them: without that the library guesses from the component identifiers."""
+    """Colours as the header calls them, unconverted: without that the library guesses from the component identifiers."""
     if frame.samples == 1:
         return np.asarray(imagecodecs.jpeg8_decode(content))
     stored = "RGB" if frame.photometric == "RGB" else "YCBCR"
-    return np.asarray(imagecodecs.jpeg8_decode(content, colorspace=stored, outcolorspace="RGB"))
+    return np.asarray(imagecodecs.jpeg8_decode(content, colorspace=stored, outcolorspace=stored))
 
 
 def _charls(content: bytes, _: Frame) -> Values:

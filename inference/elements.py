@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pydicom import config
+from pydicom.charset import convert_encodings, default_encoding
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
@@ -73,7 +74,6 @@ class Elements:
     meta: Dataset = field(repr=False)
     dataset: Dataset = field(repr=False)
     syntax: UID
-    little: bool
     pixels: PixelData | None
 
 
@@ -116,7 +116,7 @@ def read_elements(content: memoryview) -> Elements:
     elif not meta and at == 0:
         beginning = _EXPLICIT_BEGINNING.search(content[:256])
         at = beginning.start() if beginning else 0
-    encoding = _sniff(content[at : at + 8])
+    encoding = _sniff(content[at : at + 8], syntax)
     if encoding is None:
         raise ImageUnreadable("structure_broken" if meta else "not_dicom")
     found: dict[BaseTag, DataElement | RawDataElement] = {}
@@ -132,7 +132,17 @@ def read_elements(content: memoryview) -> Elements:
             found[BaseTag(header.tag)] = _raw(content, header, end, encoding)
     if not found and pixels is None and not meta:
         raise ImageUnreadable("not_dicom")
-    return Elements(meta=meta, dataset=Dataset(found), syntax=syntax, little=encoding.little, pixels=pixels)
+    dataset = Dataset(found)
+    dataset.set_original_encoding(encoding.implicit, encoding.little, _characters(dataset))
+    return Elements(meta=meta, dataset=dataset, syntax=syntax, pixels=pixels)
+
+
+def _characters(dataset: Dataset) -> list[str]:
+    """The character sets as Python's codecs; Latin letters where they are not known."""
+    try:
+        return convert_encodings(dataset.get("SpecificCharacterSet"))
+    except (LookupError, ValueError, TypeError, AttributeError):
+        return [default_encoding]
 
 
 def _inflate(content: memoryview) -> memoryview:
@@ -146,11 +156,19 @@ def _inflate(content: memoryview) -> memoryview:
     return memoryview(inflated)
 
 
-def _sniff(beginning: memoryview) -> _Encoding | None:
-    """How the first element is written: its group is small, which tells the order of the bytes. None where it is none."""
-    if len(beginning) < 8 or (beginning[0] == 0) == (beginning[1] == 0):
+def _sniff(beginning: memoryview, syntax: UID) -> _Encoding | None:
+    """How the first element is written, whatever the transfer syntax says; None where the bytes are no element.
+
+    The group that comes first is small: that tells the order of the bytes.
+    """
+    if len(beginning) < 8:
         return None
-    return _Encoding(implicit=bytes(beginning[4:6]) not in _LONG_VRS | _SHORT_VRS, little=beginning[1] == 0)
+    explicit = bytes(beginning[4:6]) in _LONG_VRS | _SHORT_VRS
+    if (beginning[0] == 0) == (beginning[1] == 0):
+        if not syntax.is_transfer_syntax:
+            return None
+        return _Encoding(implicit=not explicit, little=syntax.is_little_endian)
+    return _Encoding(implicit=not explicit, little=beginning[1] == 0)
 
 
 def _header(content: memoryview, at: int, encoding: _Encoding) -> _Header | None:

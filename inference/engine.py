@@ -26,7 +26,7 @@ from inference.heads import read_head
 from inference.manifest import TriageHead
 from inference.package import ModelPackage
 from inference.plane import AS_IT_CAME, Plane, fit
-from inference.reading import NotAnImage, read_radiograph, read_ref
+from inference.reading import NotAnImage, read_radiograph, read_ref, warm
 from inference.remote import RemoteRuntime
 from inference.runtime import OnnxRuntime, Runtime
 from inference.triage import Triaged, by_header, read_triage
@@ -56,6 +56,7 @@ class Engine:
 
     def __init__(self, packages: Sequence[ModelPackage], *, threads: int) -> None:
         """threads: for one run of one model. ModelInvalid when a model does not load."""
+        warm()  # while the models load
         models = [_Model(package=package, runtime=_runtime(package, threads)) for package in packages]
         triages = [model for model in models if model.package.manifest.is_triage and not model.package.shadow]
         if len(triages) > 1:
@@ -79,8 +80,9 @@ class Engine:
             reason = Reason(code="not_an_image")
             return Answered(answer=ImageAnswer(ref=read_ref(path), outcome=Outcome.DECLINED, reason=reason), radiograph=None)
         except ImageUnreadable as error:
-            reason = Reason(code="unreadable", details={"error": str(error)})
-            return Answered(answer=ImageAnswer(ref=read_ref(path), outcome=Outcome.FAILED, reason=reason), radiograph=None)
+            return Answered(
+                answer=ImageAnswer(ref=read_ref(path), outcome=Outcome.FAILED, reason=error.reason), radiograph=None
+            )
         return Answered(answer=self.analyse(radiograph), radiograph=radiograph)
 
     def analyse(self, radiograph: Radiograph) -> ImageAnswer:
@@ -109,6 +111,10 @@ class Engine:
             region_source=region_source,
             species=radiograph.patient.species,
             species_source=radiograph.patient.species_source,
+            decoder=radiograph.decoder,
+            spacing_source=None if radiograph.spacing_mm is None else radiograph.spacing_source,
+            burned_in=radiograph.burned_in,
+            frames=radiograph.frames,
             models=tuple(answers),
             triage=self._triage.package.identity if self._triage and not broken else None,
             orientation=triaged.orientation,

@@ -7,6 +7,7 @@ Every step depends on a pixel's value alone, so the whole chain is computed once
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+Grays = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 # Without a window, this share of the pixels at either end may be clipped: one dead pixel must not darken an image.
 CLIPPED_SHARE = 0.0005
+STRIP_PIXELS = 1 << 16
 
 
 class WindowFunction(StrEnum):
@@ -36,6 +39,11 @@ class StoredFormat:
     bits_stored: int
     high_bit: int
     signed: bool
+
+    @classmethod
+    def of_words(cls, bits: int) -> StoredFormat:
+        """Every bit of an unsigned word."""
+        return cls(bits_allocated=bits, bits_stored=bits, high_bit=bits - 1, signed=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +103,7 @@ class Transform:
     """A header's grayscale pipeline.
 
     voi: None shows the image's own range. inverse: small values are white.
+    counts: the values count X-rays that arrived: their logarithm is shown, bone bright.
     padding: stored values, lowest and highest, that are no image (PS3.3 C.7.5.1.1.2): black, and no part of the range.
     """
 
@@ -103,15 +112,30 @@ class Transform:
     voi: Window | Lut | None = None
     inverse: bool = False
     padding: tuple[int, int] | None = None
+    counts: bool = False
 
 
-def display(words: Words, transform: Transform) -> npt.NDArray[np.float32]:
-    """words: unsigned words as stored, (rows, columns). Returns grays as displayed, 0 black to 1 white, same shape."""
+def display(words: Words, transform: Transform, *, out: Grays | None = None) -> Grays:
+    """words: unsigned words as stored, (rows, columns). Returns grays as displayed, 0 black to 1 white, same shape.
+
+    out: where to put them. An image is looked up in strips: NumPy makes eight bytes of each index.
+    """
+    shades = _shades(words, transform)
+    out = np.empty(words.shape, dtype=np.float32) if out is None else out
+    for rows in _strips(words):
+        np.take(shades, words[rows], out=out[rows], mode="clip")
+    return out
+
+
+def _shades(words: Words, transform: Transform) -> Grays:
+    """The gray of each possible word."""
     stored = stored_values(transform.format)
     values = transform.modality.apply(stored.astype(np.float64))
     padded = np.zeros(len(stored), dtype=bool)
     if transform.padding is not None:
         padded = (stored >= transform.padding[0]) & (stored <= transform.padding[1])
+    if transform.counts:
+        values, padded = _absorbed(values), padded | (values <= 0)
     if isinstance(transform.voi, Window):
         grays = transform.voi.apply(values)
     elif isinstance(transform.voi, Lut):
@@ -121,8 +145,17 @@ def display(words: Words, transform: Transform) -> npt.NDArray[np.float32]:
         grays = np.clip((values - low) / (high - low), 0, 1) if high > low else np.full(len(values), 0.5)
     if transform.inverse:
         grays = 1 - grays
-    grays = np.where(padded, 0.0, grays)
-    return np.take(grays.astype(np.float32), words)
+    return np.where(padded, 0.0, grays).astype(np.float32)
+
+
+def _absorbed(counts: FloatArray) -> FloatArray:
+    """What the body took from the beam, as far as its logarithm tells: more where fewer counts arrived."""
+    return np.asarray(-np.log(np.maximum(counts, 1.0)))
+
+
+def _strips(words: Words) -> Iterator[slice]:
+    step = max(1, STRIP_PIXELS // max(1, words.shape[1]))
+    return (slice(row, row + step) for row in range(0, words.shape[0], step))
 
 
 def stored_values(stored: StoredFormat) -> npt.NDArray[np.int64]:
@@ -136,7 +169,9 @@ def stored_values(stored: StoredFormat) -> npt.NDArray[np.int64]:
 
 def _own_range(words: Words, values: FloatArray, padded: npt.NDArray[np.bool_]) -> tuple[float, float]:
     """Lowest and highest value that the image holds, less the few at either end."""
-    count = np.bincount(words.ravel(), minlength=len(values)).astype(np.float64)
+    count = np.zeros(len(values))
+    for rows in _strips(words):
+        count += np.bincount(words[rows].ravel(), minlength=len(values))
     count[padded] = 0
     held = np.flatnonzero(count)
     if len(held) == 0:

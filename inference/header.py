@@ -10,15 +10,11 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-import pydicom.config
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code as DicomCode
 
 from domain.types import Patient, Region, Source, SpacingSource, Species, View
 from inference import vocabulary
-
-# pydicom's warnings about invalid values quote the values, which may be names; what is read here is checked here.
-pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
 SPACING_RANGE_MM = (0.005, 2.0)  # of any detector, from intraoral to fluoroscopy
 ASPECT_RANGE = (0.25, 4.0)
@@ -144,6 +140,15 @@ def _view_of_orientation(ds: Dataset, region: Region | None) -> View | None:
 def laterality_of(ds: Dataset) -> str | None:
     found = text(ds, "ImageLaterality") or text(ds, "Laterality")
     return found.upper() if found.upper() in ("L", "R", "B", "U") else None
+
+
+_CAPTURES = ("DV", "DF", "SI", "SD", "WSD")  # of video, film, paper, a screen (PS3.3 C.8.6.1)
+
+
+def is_capture(ds: Dataset) -> bool:
+    """Whether text and marks may be part of the pixels, as far as the header knows."""
+    burned_in = text(ds, "BurnedInAnnotation").upper()
+    return burned_in == "YES" or (burned_in != "NO" and text(ds, "ConversionType").upper() in _CAPTURES)
 
 
 def patient_of(ds: Dataset, assumed_species: Species | None) -> Patient:

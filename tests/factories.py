@@ -24,6 +24,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    RLELossless,
 )
 
 _NAMESPACE = uuid.UUID("6f1d7c52-7a55-5d0e-8f7e-1d7a4c0b9e11")
@@ -189,4 +190,6 @@ def _put_pixels(ds: Dataset, image: npt.NDArray[Any], transfer_syntax: str) -> N
     ds.PixelData = content + b"\0" * (len(content) % 2)
     ds["PixelData"].VR = "OB" if ds.BitsAllocated == 8 and transfer_syntax != ImplicitVRLittleEndian else "OW"
     if not native:
-        ds.compress(transfer_syntax, generate_instance_uid=False)
+        # GDCM, which pydicom would ask first for RLE, aborts the process on small images (python-gdcm 3.2.6).
+        plugin = "pydicom" if transfer_syntax == RLELossless else ""
+        ds.compress(transfer_syntax, encoding_plugin=plugin, generate_instance_uid=False)

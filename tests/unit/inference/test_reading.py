@@ -13,7 +13,6 @@ from pydicom.dataset import Dataset
 from pydicom.uid import (
     BasicTextSRStorage,
     DeflatedExplicitVRLittleEndian,
-    DigitalXRayImageStorageForProcessing,
     EncapsulatedPDFStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -27,7 +26,6 @@ from pydicom.uid import (
 
 from domain.errors import ImageUnreadable
 from domain.types import Region, Source, SpacingSource, Species, View
-from inference import reading
 from inference.reading import NotAnImage, read_radiograph, read_ref
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
@@ -202,26 +200,22 @@ def test_identity_from_the_file_meta_information_where_the_data_set_has_none(tmp
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "frames": ({"NumberOfFrames": 3}, "it holds 3 frames, and only single images are read"),
-    "for processing": (
-        {"SOPClassUID": DigitalXRayImageStorageForProcessing},
-        "it is For Processing, raw detector values; set the sender to send For Presentation",
+    "frames": (
+        {"NumberOfFrames": 3},
+        "its pixel data is cut short: 36000 of 108000 bytes; the transfer may have been interrupted",
     ),
-    "intent": (
-        {"PresentationIntentType": "FOR PROCESSING"},
-        "it is For Processing, raw detector values; set the sender to send For Presentation",
-    ),
-    "colour": ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "it is not a grayscale image"),
-    "palette": ({"PhotometricInterpretation": "PALETTE COLOR"}, "it is not a grayscale image"),
-    "no photometric": ({"PhotometricInterpretation": None}, "its photometric interpretation is missing"),
+    "no palette": ({"PhotometricInterpretation": "PALETTE COLOR"}, "its colour palette is missing or broken"),
+    "no photometric": ({"PhotometricInterpretation": None}, "its photometric interpretation is missing or unknown"),
+    "ARGB": ({"PhotometricInterpretation": "ARGB"}, "its photometric interpretation is missing or unknown"),
+    "samples": ({"SamplesPerPixel": 2}, "its photometric interpretation is missing or unknown"),
     "no rows": ({"Rows": None}, "its number of rows or columns is missing"),
     "no size": ({"Rows": 0, "Columns": 0}, "its number of rows or columns is missing"),
     "huge": (
-        {"Rows": 60000, "Columns": 60000},
-        "it is too large: 60000 × 60000 pixels, at most 100 million are read",
+        {"Rows": 65535, "Columns": 65535},
+        "it is too large: 65535 × 65535 pixels, at most 100 million are read",
     ),
-    "32 bits": ({"BitsAllocated": 32}, "it does not store 8 or 16 bits a pixel"),
-    "no bits": ({"BitsAllocated": None}, "it does not store 8 or 16 bits a pixel"),
+    "64 bits": ({"BitsAllocated": 64}, "it does not store 8, 16 or 32 bits a pixel"),
+    "no bits": ({"BitsAllocated": None}, "it does not store 8, 16 or 32 bits a pixel"),
     "bits": (
         {"BitsStored": 12, "HighBit": 3},
         "its bits contradict each other: 12 stored of 16, the highest is 3",
@@ -267,7 +261,7 @@ def _other_syntax(ds: Dataset) -> None:
     [
         (_no_pixels, "it holds no pixel data"),
         (_empty_pixels, "its pixel data is empty"),
-        (_other_syntax, "its compression is not supported: JPEG Lossless"),
+        (_other_syntax, "its compressed pixel data is cut short"),
     ],
 )
 def test_images_without_readable_pixels(tmp_path: Path, change: Callable[[Dataset], None], beginning: str) -> None:
@@ -318,14 +312,6 @@ def test_a_file_cut_anywhere_gets_a_sentence_or_its_true_pixels(tmp_path: Path, 
             read += 1
             np.testing.assert_array_equal(found, pixels)
     assert read < 5
-
-
-def test_the_bound_on_size_is_checked_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = dx_file(tmp_path / "a.dcm", rows=30, columns=40)
-    monkeypatch.setattr(reading, "MAX_PIXELS", 1199)
-    monkeypatch.setattr(reading, "_decode", lambda *_: pytest.fail("decoded"))
-    with pytest.raises(ImageUnreadable, match="too large"):
-        read_radiograph(path, assumed_species=None)
 
 
 def test_no_sentence_and_no_repr_holds_a_name(tmp_path: Path) -> None:
