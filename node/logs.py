@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import threading
 from typing import Any, TextIO, cast
 
 import structlog
@@ -33,9 +34,9 @@ def configure() -> None:
 
 
 def quiet_libraries() -> None:
-    """What they say of a file may quote it; the rooms say the same in words, and name no header."""
+    """What they say of a file may quote it, and an outage floods; the rooms say the same in words, once."""
     logging.captureWarnings(True)
-    for name in ("pydicom", "pynetdicom", "py.warnings"):
+    for name in ("pydicom", "pynetdicom", "py.warnings", "celery", "kombu", "amqp"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
@@ -49,3 +50,24 @@ class _Unbreakable:
     def flush(self) -> None:
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.flush()
+
+
+class Outage:
+    """Something many threads need is out of reach: said once when it begins, and once when it ends."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._lasts = False
+        self._lock = threading.Lock()
+
+    def began(self, error: BaseException) -> None:
+        with self._lock:
+            if not self._lasts:
+                self._lasts = True
+                structlog.get_logger().warning(f"{self._what} does not answer; work waits for it", error=str(error))
+
+    def ended(self) -> None:
+        with self._lock:
+            if self._lasts:
+                self._lasts = False
+                structlog.get_logger().info(f"{self._what} answers again")

@@ -59,7 +59,7 @@ class Running:
     def __init__(self, pipeline: Pipeline, engine: Engine) -> None:
         self.stop = threading.Event()
         self.worker = Worker(pipeline, engine, self.stop)
-        self.worker._lanes = {"analysis": 1}
+        self.worker.lanes = {"analysis": 1}
         self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._run)
 
