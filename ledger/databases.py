@@ -8,7 +8,9 @@ PostgreSQL: READ COMMITTED; what SQLite's one writer gives for nothing is locked
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
 import threading
 import time
 import zlib
@@ -172,7 +174,22 @@ class Postgresql:
                 time.sleep(RECONNECT_SECONDS)
 
     def copy(self, folder: Path) -> None:
-        raise NotImplementedError
+        """By the server's own pg_dump, for pg_restore. StorageUnavailable where it is not installed, or refuses."""
+        url = sa.make_url(self._url)
+        # A password on the command line would be everybody's to read.
+        environment = os.environ | ({"PGPASSWORD": str(url.password)} if url.password else {})
+        shown = url.set(password=None).render_as_string()
+        command = ("pg_dump", "--format=custom", f"--file={folder / 'ledger.dump'}", f"--dbname={shown}")
+        try:
+            subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+        except FileNotFoundError:
+            raise StorageUnavailable(
+                "the ledger is in PostgreSQL, and pg_dump is not installed here: install the package postgresql-client, "
+                "or back up on the machine that has it"
+            ) from None
+        except subprocess.CalledProcessError as error:
+            said = error.stderr.strip().splitlines()
+            raise StorageUnavailable(f"pg_dump: {said[0] if said else error.returncode}") from None
 
 
 _LOCKS = 0x484F  # apart from other programs' advisory locks

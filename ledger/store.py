@@ -109,8 +109,8 @@ class Ledger:
         """Tells one thread of commits in any process. All of them share one watcher."""
         return self._wake.changes()
 
-    def backup(self, folder: Path) -> None:
-        """A consistent copy of the database alone in a folder, while others write. `ledger.backup` copies the files too."""
+    def copy_database(self, folder: Path) -> None:
+        """A consistent copy of the database alone, while others write; `ledger.backup` copies the files too."""
         with _mapped():
             self._database.copy(folder)
 
