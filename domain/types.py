@@ -418,6 +418,7 @@ class Received:
     modality: str  # the settings' name of the sender
     part10_header: bytes = field(repr=False)
     data_set: bytes | bytearray | memoryview = field(repr=False)
+    urgent: bool = False  # the console says so: Requested Procedure Priority (0040,1003)
 
 
 class AlarmKind(StrEnum):

@@ -69,9 +69,10 @@ class Engine:
     def answer(self, path: Path, *, assumed_species: Species | None) -> ImageAnswer:
         return self.look(path, assumed_species=assumed_species).answer
 
-    def look(self, path: Path, *, assumed_species: Species | None) -> Answered:
+    def look(self, path: Path, *, assumed_species: Species | None, corrected_species: Species | None = None) -> Answered:
         """Every file gets an answer: what cannot be read is FAILED with its reason, what holds no image is DECLINED.
 
+        assumed_species: where the header is silent; corrected_species: what a person said, whatever the header says.
         PeerUnavailable: a model runs elsewhere, cannot be asked now, and the settings say to wait for it.
         """
         try:
@@ -83,6 +84,9 @@ class Engine:
             return Answered(
                 answer=ImageAnswer(ref=read_ref(path), outcome=Outcome.FAILED, reason=error.reason), radiograph=None
             )
+        if corrected_species is not None:
+            patient = replace(radiograph.patient, species=corrected_species, species_source=Source.USER)
+            radiograph = replace(radiograph, patient=patient)
         return Answered(answer=self.analyse(radiograph), radiograph=radiograph)
 
     def analyse(self, radiograph: Radiograph) -> ImageAnswer:

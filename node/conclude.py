@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from domain.types import Evidence, Finding, FindingOutcome, ModelIdentity, Outcome, Reason, Report
+from domain.types import Evidence, Finding, FindingOutcome, ImageAnswer, ModelIdentity, Outcome, Reason, Report
 from ledger.images import ImageRow
 
 NOT_AN_IMAGE = "not_an_image"
@@ -107,3 +107,13 @@ def _unanswered(study_instance_uid: str, evidence: Sequence[Evidence], *, revisi
         revision=revision,
         analysed_at=analysed_at,
     )
+
+
+def urgent_sentences(image: int, answer: ImageAnswer) -> list[str]:
+    """What a person must be told at once, by the number of the image in the ledger: no name leaves the node by it."""
+    return [
+        f"{finding.concept.meaning} in image {image}, by {model.name} {model.version} ({model.clinical_status})"
+        for model, findings in ((each.model, each.findings) for each in answer.models)
+        for finding in findings
+        if finding.urgent
+    ]

@@ -20,6 +20,7 @@ from config.settings import Settings
 from domain.errors import StorageUnavailable
 from domain.identity import digest
 from domain.types import (
+    AlarmKind,
     DeliveryState,
     Document,
     DocumentKind,
@@ -32,11 +33,11 @@ from domain.types import (
     Species,
 )
 from inference.engine import Engine
-from ledger import documents, images, tasks
+from ledger import alarms, documents, images, tasks
 from ledger.images import ImageRow
 from ledger.store import Ledger, Transaction
 from ledger.tasks import Task
-from node.conclude import conclude, evidence_of, given_up, is_image, local_time, said_of, study_outcome
+from node.conclude import conclude, evidence_of, given_up, is_image, local_time, said_of, study_outcome, urgent_sentences
 from node.writing import Before, Owed, Writing
 from spool import Spool
 
@@ -54,15 +55,19 @@ class Pipeline:
 
     def receive(self, received: Received) -> None:
         """Returns when the image is durable; the listener acknowledges after that. StorageUnavailable otherwise."""
-        with self.ledger.transaction() as tx:
+        with self.ledger.reading() as tx:
             if images.is_own_result(tx, received.ref.sop_instance_uid):
                 return  # a PACS routed our own result back
         spooled = self.spool.add(received)
+        urgent = received.urgent or self._is_urgent(received.modality)
         with self.ledger.transaction() as tx:
-            image_id = images.add(tx, received, path=spooled.path, sha256=spooled.sha256, size_bytes=spooled.size_bytes)
+            image_id = images.add(
+                tx, received, path=spooled.path, sha256=spooled.sha256, size_bytes=spooled.size_bytes, urgent=urgent
+            )
             if image_id is None:
                 return  # sent again: stored and analysed once
-            tasks.owe(tx, "image", str(image_id), queue="analysis")
+            priority = int(images.get_study(tx, received.study_instance_uid).urgent)
+            tasks.owe(tx, "image", str(image_id), queue="analysis", priority=priority)
             tasks.debounce(
                 tx,
                 "study",
@@ -70,6 +75,7 @@ class Pipeline:
                 queue="analysis",
                 quiet_seconds=self.settings.study.quiet_seconds,
                 max_wait_seconds=self.settings.study.max_wait_seconds,
+                priority=priority,
             )
             original = Document(
                 kind=DocumentKind.ORIGINAL,
@@ -79,13 +85,14 @@ class Pipeline:
                 path=spooled.path,
                 sha256=spooled.sha256,
             )
-            _owe(tx, self.writing.original(original))
+            _owe(tx, self.writing.original(original), priority=priority)
         log.info("image received", modality=received.modality, study=received.study_instance_uid, image=image_id)
 
     def answer_image(self, task: Task, engine: Engine) -> str:
         with self.ledger.transaction() as tx:
             image = images.get(tx, int(task.key))
-        seen = engine.look(image.path, assumed_species=self._assumed_species(image))
+            said = images.get_study(tx, image.study_instance_uid).species
+        seen = engine.look(image.path, assumed_species=self._assumed_species(image), corrected_species=said)
         evidence = Evidence(answer=seen.answer, sha256=image.sha256, path=image.path)
         written: list[Owed] = []
         if is_image(evidence):
@@ -118,7 +125,7 @@ class Pipeline:
         written = self.writing.of_study(reports, self._before(task.key))
         with self.ledger.transaction() as tx:
             tasks.finish(tx, task)
-            _owe(tx, written)
+            _owe(tx, written, priority=int(study.urgent))
             images.reported(tx, task.key, outcome=study_outcome(reports), revision=revision, evidence=made_of)
         return f"{said_of(reports)}, revision {revision}"
 
@@ -150,10 +157,9 @@ class Pipeline:
                 raise StorageUnavailable("a failed study's report could not be stored") from again
         with self.ledger.transaction() as tx:
             tasks.bury(tx, task, error=error)
-            _owe(tx, written)
-            images.reported(
-                tx, task.key, outcome=Outcome.FAILED, revision=revision, evidence=""
-            )  # tried again: not "nothing new"
+            _owe(tx, written, priority=int(study.urgent))
+            # Without evidence: tried again, it is not "nothing new".
+            images.reported(tx, task.key, outcome=Outcome.FAILED, revision=revision, evidence="")
 
     def _give_up_image(self, task: Task, error: str) -> None:
         with self.ledger.transaction() as tx:
@@ -179,8 +185,12 @@ class Pipeline:
 
     def _answered(self, tx: Transaction, image: ImageRow, answer: ImageAnswer, written: Sequence[Owed]) -> None:
         images.answered(tx, image.id, answer)
-        _owe(tx, written)
-        tasks.owe(tx, "study", image.study_instance_uid, queue="analysis")  # unless it waits for quiet already
+        priority = int(images.get_study(tx, image.study_instance_uid).urgent)
+        _owe(tx, written, priority=priority)
+        for said in urgent_sentences(image.id, answer):
+            alarms.raise_(tx, AlarmKind.URGENT_FINDING, str(image.id), said)
+        # Unless it waits for quiet already.
+        tasks.owe(tx, "study", image.study_instance_uid, queue="analysis", priority=priority)
         if self._expected_views_are_in(tx, image.study_instance_uid):
             tasks.hasten(tx, "study", image.study_instance_uid)
 
@@ -194,6 +204,9 @@ class Pipeline:
                 return documents.of_images(tx, study_instance_uid, destinations)
 
         return Before(newest=newest, of_images=of_images)
+
+    def _is_urgent(self, modality: str) -> bool:
+        return any(known.urgent for known in self.settings.modality if known.name == modality)
 
     def _assumed_species(self, image: ImageRow) -> Species | None:
         """What the settings say of the sender, for headers that are silent."""
@@ -209,6 +222,6 @@ class Pipeline:
         )
 
 
-def _owe(tx: Transaction, written: Sequence[Owed]) -> None:
+def _owe(tx: Transaction, written: Sequence[Owed], *, priority: int) -> None:
     for each in written:
-        documents.owe(tx, each.document, each.destinations)
+        documents.owe(tx, each.document, each.destinations, priority=priority)
