@@ -70,6 +70,11 @@ def headline(answers: Sequence[ImageAnswer], language: Language) -> Headline:
         notes.append(text.format(count=len(answers) - len(analysed), total=len(answers)))
     if silent or (len(positive) == 1 and positive[0].measurements):
         notes += dict.fromkeys(wording.detail(answer, language) for answer in analysed or answers)
+    demonstration = any(model.model.clinical_status == wording.DEMONSTRATION for model in spoken)
+    if (
+        demonstration and not positive and not silent
+    ):  # "none of 6 findings seen" would pass for a clean bill of health
+        notes.append(terms.phrase("unvalidated", language))
     if unclear and not silent:
         notes.append(terms.phrase("also_not_assessable", language).format(count=unclear))
     return Headline(
@@ -77,7 +82,7 @@ def headline(answers: Sequence[ImageAnswer], language: Language) -> Headline:
         notes=tuple(note for note in notes if note),
         signal=VERMILLION if failed else ORANGE if silent else WHITE,
         silent=silent,
-        demonstration=any(model.model.clinical_status == wording.DEMONSTRATION for model in spoken),
+        demonstration=demonstration,
     )
 
 

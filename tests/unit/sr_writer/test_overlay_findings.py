@@ -9,16 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from answers import INTERVAL
+from answers import INTERVAL, MODEL, VALIDATED, evidence
+from factories import dx_file
 from overlays import COLUMNS, EN, drawn, near, radiograph, source
 
-from domain import codes
+from domain import codes, terms
 from domain.types import (
     Evidence,
     Finding,
     FindingOutcome,
     Language,
     Measurement,
+    ModelIdentity,
     Outcome,
     Point,
     Reason,
@@ -194,3 +196,13 @@ def test_dashes_go_around_corners() -> None:
     corner = [(0.0, 0.0), (50.0, 0.0), (50.0, 50.0)]
     lengths = [sum(math.dist(a, b) for a, b in pairwise(piece)) for piece in strokes.dashes(corner, 20)]
     assert lengths == pytest.approx([20] * 3)
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("model", [MODEL, VALIDATED], ids=lambda model: model.clinical_status)
+def test_that_a_demonstration_saw_nothing_is_no_clean_bill_of_health(
+    tmp_path: Path, model: ModelIdentity, language: Language
+) -> None:
+    item = evidence(dx_file(tmp_path / "a.dcm"), "nothing seen", model=model)
+    notes = headline([item.answer], language).notes
+    assert (terms.phrase("unvalidated", language) in notes) is (model is MODEL)
