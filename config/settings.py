@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import ipaddress
 import tomllib
 from pathlib import Path
@@ -229,8 +231,51 @@ class Notify(_Section):
         return self
 
 
+def _ed25519_key(value: str) -> str:
+    try:
+        key = base64.b64decode(value, validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != 44 or not key.startswith(_ED25519_PREFIX):
+        raise ValueError("the line between BEGIN and END of an Ed25519 public key: MCowBQYDK2VwAyEA…, 60 characters")
+    return value
+
+
+# DER of SubjectPublicKeyInfo for Ed25519, RFC 8410; 32 bytes of key follow.
+_ED25519_PREFIX = bytes.fromhex("302a300506032b6570032100")
+
+
 class Models(_Section):
     dir: str = ""
+    trusted_keys: tuple[Annotated[str, AfterValidator(_ed25519_key)], ...] = ()
+    require_signature: bool = False
+
+    @model_validator(mode="after")
+    def _keys_to_tell_by(self) -> Models:
+        if self.require_signature and not self.trusted_keys:
+            raise ValueError("require_signature needs trusted_keys")
+        return self
+
+
+class Model(_Section):
+    """How one installed model package is used; one that is not listed runs here."""
+
+    name: Annotated[str, Field(min_length=1)]
+    version: str = ""
+    enabled: bool = True
+    shadow: bool = False
+    runtime: Literal["local", "remote"] = "local"
+    url: Annotated[str, AfterValidator(_http_url)] = ""
+    remote_name: str = ""
+    token: str = Field(default="", repr=False)
+    when_away: Literal["local", "wait"] = "local"
+    timeout_seconds: Seconds = 10.0
+
+    @model_validator(mode="after")
+    def _remote_needs_url(self) -> Model:
+        if self.runtime == "remote" and not self.url:
+            raise ValueError('runtime = "remote" needs url')
+        return self
 
 
 class Settings(_Section):
@@ -242,6 +287,7 @@ class Settings(_Section):
     destination: tuple[Destination, ...] = ()
     notify: tuple[Notify, ...] = ()
     models: Models = Models()
+    model: tuple[Model, ...] = ()
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Settings:
@@ -249,6 +295,7 @@ class Settings(_Section):
             ("modality", [item.name for item in self.modality]),
             ("destination", [item.name for item in self.destination]),
             ("notify", [item.name for item in self.notify]),
+            ("model", [f"{item.name} {item.version}".strip() for item in self.model]),
         ):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
@@ -295,7 +342,7 @@ def _fault(location: tuple[int | str, ...], message: str, given: object) -> str:
         key += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if key else str(part)
     if message == "Extra inputs are not permitted":
         return f"{key}: there is no such key"
-    if message == "Input should be a valid tuple" and location[-1] in ("modality", "destination", "notify"):
+    if message == "Input should be a valid tuple" and location[-1] in ("modality", "destination", "notify", "model"):
         return f"{key}: write it with two brackets, [[{key}]]"
     said = message.removeprefix("Value error, ")
     shown = isinstance(given, str | int | float) and location[-1] not in _SECRETS

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from domain.errors import ModelFailed, ModelInvalid
 from domain.types import InstanceRef, Radiograph, SpacingSource
 from inference.heads import read_head
-from inference.manifest import Head
+from inference.manifest import EXPECTED, SAMPLE, Head
 from inference.onnx_file import read_onnx
-from inference.package import EXPECTED, SAMPLE, ModelPackage, load_package, read_manifest
+from inference.package import ModelPackage, load_package, read_manifest
 from inference.plane import Grays, whole
 from inference.runtime import OnnxRuntime, Runtime
 

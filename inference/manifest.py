@@ -9,6 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from domain.types import Code, QualityIssue, Region, Species, View
 from inference.heart import Gates
 
+MANIFEST = "package.toml"
+WEIGHTS = "model.onnx"
+CARD = "CARD.md"
+SAMPLE = "sample.png"
+EXPECTED = "expected.json"
+SIGNATURE = "package.toml.sig"
+
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Size = Annotated[int, Field(ge=0)]  # 0: it varies from image to image

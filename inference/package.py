@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -19,14 +20,23 @@ from pydantic import ValidationError
 from domain.errors import ModelInvalid
 from domain.identity import Identity
 from domain.types import ModelIdentity
-from inference.manifest import HEAD_KINDS, LandmarksHead, Manifest
+from inference.manifest import CARD, EXPECTED, HEAD_KINDS, MANIFEST, SAMPLE, WEIGHTS, LandmarksHead, Manifest
 from inference.measuring import missing_landmarks
+from inference.signature import require_signature
 
-MANIFEST = "package.toml"
-WEIGHTS = "model.onnx"
-CARD = "CARD.md"
-SAMPLE = "sample.png"
-EXPECTED = "expected.json"
+__all__ = [
+    "CARD",
+    "EXPECTED",
+    "MANIFEST",
+    "SAMPLE",
+    "WEIGHTS",
+    "ModelPackage",
+    "Remote",
+    "find_packages",
+    "load_package",
+    "read_manifest",
+    "weights_sha256",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,18 +135,23 @@ def weights_sha256(directory: Path) -> str:
         raise ModelInvalid(f"model package {directory.name}: {WEIGHTS} cannot be read ({error.strerror})") from error
 
 
-def find_packages(extra_dir: str = "") -> tuple[ModelPackage, ...]:
+def find_packages(
+    extra_dir: str = "", *, trusted_keys: Sequence[str] = (), signature_required: bool = False
+) -> tuple[ModelPackage, ...]:
     """The packages that are shipped inside the installed product, then those in `extra_dir`, each by name.
 
-    A folder without `package.toml` is none. ModelInvalid for a broken package, two of one name, or a missing `extra_dir`:
-    a model that silently does not load would look like a study without findings.
+    A folder without `package.toml` is none. ModelInvalid for a broken package, two of one name and version, a signature that
+    is missing or of none of the keys (`inference.signature`; the shipped ones are part of the product), or a missing
+    `extra_dir`: a model that silently does not load would look like a study without findings.
     """
     packages = [load_package(directory) for directory in _package_folders(_shipped())]
     if extra_dir:
         if not Path(extra_dir).is_dir():
             raise ModelInvalid(f"[models] dir: there is no folder {extra_dir}")
-        packages += [load_package(directory) for directory in _package_folders(list(Path(extra_dir).iterdir()))]
-    names = [package.name for package in packages]
+        for directory in _package_folders(list(Path(extra_dir).iterdir())):
+            require_signature(directory, trusted_keys=trusted_keys, required=signature_required)
+            packages.append(load_package(directory))
+    names = [f"{package.name} {package.manifest.version}" for package in packages]
     for name in names:
         if names.count(name) > 1:
             raise ModelInvalid(f"two model packages are named {name}")
@@ -151,4 +166,4 @@ def _shipped() -> list[Path]:
 
 
 def _package_folders(entries: list[Path]) -> list[Path]:
-    return sorted(entry for entry in entries if (entry / MANIFEST).is_file())
+    return sorted(entry for entry in entries if not entry.name.startswith(".") and (entry / MANIFEST).is_file())

@@ -16,7 +16,7 @@ import onnxruntime
 from PIL import Image
 
 from inference.heart import read_heart
-from inference.package import CARD, EXPECTED, MANIFEST, SAMPLE, WEIGHTS
+from inference.manifest import CARD, EXPECTED, MANIFEST, SAMPLE, WEIGHTS
 from inference.plane import fit
 from metalearner.dataset import COLUMNS, ROWS, STRIDE
 from metalearner.export import INPUT, OPSET

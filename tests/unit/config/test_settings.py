@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import Destination, Modality, Notify, Settings, load, parse
+from config.settings import Destination, Modality, Model, Notify, Settings, load, parse
 from domain.errors import SettingsInvalid
 from domain.types import Language, SrGeometry
 
@@ -39,6 +39,12 @@ def faults(content: dict[str, object]) -> list[str]:
         ({"destination": {"name": "pacs"}}, r"destination: write it with two brackets, \[\[destination\]\]"),
         ({"node": {"database_url": "mysql://x"}}, r"node\.database_url: empty for SQLite"),
         ({"study": {"quiet_seconds": float("inf")}}, r"study\.quiet_seconds: Input should be a finite number"),
+        ({"models": {"trusted_keys": ["x"]}}, r"models\.trusted_keys\[1\]: the line between BEGIN and END"),
+        ({"models": {"require_signature": True}}, r"models: require_signature needs trusted_keys"),
+        ({"model": [{"name": "a", "runtime": "remote"}]}, r'model\[1\]: runtime = "remote" needs url'),
+        ({"model": [{"name": "a", "url": "gpu"}]}, r"model\[1\]\.url: an address such as"),
+        ({"model": [{"name": "a"}, {"name": "a"}]}, r"\[\[model\]\] name 'a' is used twice"),
+        ({"model": {"name": "a"}}, r"model: write it with two brackets, \[\[model\]\]"),
         ({"study": {"expected_views": {"thorax": []}}}, r"study\.expected_views\.thorax: .*at least 1 item"),
     ],
 )
@@ -63,7 +69,7 @@ def test_the_shipped_file_shows_every_key_with_its_default() -> None:
     text = importlib.resources.files("config").joinpath("default.toml").read_text(encoding="utf-8")
     assert parse(tomllib.loads(text)) == Settings()
     example = tomllib.loads(re.sub(r"(?m)^# (?=\[\[|[a-z_]+ = )", "", text))
-    for section, model in (("modality", Modality), ("destination", Destination), ("notify", Notify)):
+    for section, model in (("modality", Modality), ("destination", Destination), ("notify", Notify), ("model", Model)):
         shown = example[section][0]
         assert set(shown) == set(model.model_fields)
         for key, field in model.model_fields.items():
