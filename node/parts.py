@@ -18,11 +18,12 @@ from config.settings import Node, Settings
 from domain.errors import ModelInvalid, SettingsInvalid, StorageUnavailable
 from domain.identity import Identity
 from inference.engine import Engine
-from inference.package import find_packages
 from ledger import peers
 from ledger.store import Ledger
 from node.logs import Outage
+from node.models import threads_for_one_run, used_packages
 from node.pipeline import Pipeline
+from node.sweep import sweep
 from node.worker import ANALYSIS, QUEUES, Worker, embedded
 from node.writing import Writing
 from scp.listener import Listener, RefusedCaller
@@ -80,9 +81,18 @@ def run_listener(settings: Settings) -> None:
     listener = Listener(node=settings.node, modalities=settings.modality, receive=pipeline.receive, refused=refused)
     require_port(settings.node)
     listener.start()
+    # Consoles are not kept waiting for it.
+    threading.Thread(target=_swept, args=(pipeline,), name="sweep", daemon=True).start()
     stop.wait()
     listener.stop(drain_seconds=settings.node.drain_seconds)
     pipeline.ledger.close()
+
+
+def _swept(pipeline: Pipeline) -> None:
+    try:
+        sweep(pipeline)
+    except (StorageUnavailable, OSError) as error:
+        log.error("spool and ledger could not be compared; it is done at the next start", error=str(error))
 
 
 def run_worker(settings: Settings, queues: Collection[str] = QUEUES) -> None:
@@ -105,8 +115,8 @@ def run_worker(settings: Settings, queues: Collection[str] = QUEUES) -> None:
 
 def _engine(settings: Settings) -> Engine | None:
     try:
-        packages = find_packages(settings.models.dir)
-        engine = Engine(packages, threads=max(1, (os.cpu_count() or 1) // settings.node.workers))
+        packages = used_packages(settings)
+        engine = Engine(packages, threads=threads_for_one_run(settings.node.workers))
     except ModelInvalid as error:
         # Without it a study would be declined as if nobody had meant to read it: images wait until a person has mended this.
         log.error("nothing will be analysed", error=str(error))

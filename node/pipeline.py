@@ -37,6 +37,7 @@ from ledger import alarms, documents, images, tasks
 from ledger.images import ImageRow
 from ledger.store import Ledger, Transaction
 from ledger.tasks import Task
+from node import upkeep
 from node.conclude import conclude, evidence_of, given_up, is_image, local_time, said_of, study_outcome, urgent_sentences
 from node.writing import Before, Owed, Writing
 from spool import Spool
@@ -139,6 +140,8 @@ class Pipeline:
             return
         with self.ledger.transaction() as tx:
             tasks.bury(tx, task, error=error)
+            if task.kind == upkeep.KIND:
+                upkeep.owe_upkeep(tx, seconds=upkeep.AFTER_FAULT_SECONDS)
             if task.kind == "deliver":
                 documents.delivered(tx, documents.get_delivery(tx, task.key), DeliveryState.DEAD, status=error)
 

@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 KIND, KEY = "upkeep", "node"
 EVERY_SECONDS = 30.0
+AFTER_FAULT_SECONDS = 3600.0  # a round that broke again and again is seen as a dead task
 AT_ONCE = 50  # studies deleted, or rows pruned, in a round: what is left has time until the next
 PRUNED_AT_ONCE = 2000
 MEGABYTE = 1_000_000

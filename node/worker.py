@@ -26,6 +26,7 @@ from node.filing import Filing
 from node.leases import Held, Leases
 from node.logs import Outage
 from node.pipeline import Pipeline
+from node.upkeep import Upkeep, owe_upkeep
 
 ANALYSIS, DELIVERY = QUEUES = ("analysis", "delivery")
 
@@ -91,7 +92,8 @@ class Worker:
             lanes[ANALYSIS] = ANALYSIS_LANES
         self._leases = Leases()
         filing = Filing(settings=pipeline.settings, ledger=pipeline.ledger, leases=self._leases)
-        self._handlers |= {"deliver": filing.deliver, "verify": filing.verify}
+        upkeep = Upkeep(settings=pipeline.settings, ledger=pipeline.ledger)
+        self._handlers |= {"deliver": filing.deliver, "verify": filing.verify, "upkeep": upkeep.run, "notify": upkeep.notify}
         self.lanes = {queue: lanes[queue] for queue in queues if queue in lanes}
         self._pipeline = pipeline
         self._node = pipeline.settings.node
@@ -106,6 +108,8 @@ class Worker:
 
         Raises what broke a lane: a worker that lost one must not look alive; its supervisor starts another.
         """
+        with self.ledger.transaction() as tx:
+            owe_upkeep(tx)
         heart = threading.Thread(target=self.guarded, args=(self._heartbeat,), name="heartbeat")
         heart.start()
         self.guarded(dispatch, self)
