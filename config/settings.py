@@ -135,6 +135,8 @@ class Modality(_Section):
     clinic: str = "main"
     species: Species = Species.DOG
     urgent: bool = False
+    commit_host: str = ""
+    commit_port: Port = 104
 
     @model_validator(mode="after")
     def _blank_needs_host(self) -> Modality:

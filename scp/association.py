@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from socket import socket
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import structlog
 from pynetdicom import evt
 from pynetdicom.acse import ACSE
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dimse_primitives import C_STORE, N_EVENT_REPORT
 from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.transport import AssociationServer
 
 from scp.admission import LOCAL_LIMIT_EXCEEDED, Admission, Admitted, Caller, Refused, RefusedCaller, Rejected
-from scp.contexts import STORAGE_SOP_CLASSES, negotiate
+from scp.commitment import Commitments, CommitmentService
+from scp.contexts import STORAGE_SOP_CLASSES, accepted_roles, negotiate
 from scp.pdu import PduReader
+from scp.proxy import TrustedProxies
 from scp.upper_layer import BufferedSocket, UpperLayer
-
-if TYPE_CHECKING:
-    from scp.server import Server
 
 log = structlog.get_logger(__name__)
 
@@ -62,23 +63,45 @@ class Reception:
     admission: Admission
     slots: Slots
     refused: Refused
+    commitments: Commitments | None  # None: the service is not offered
+    proxies: TrustedProxies
     max_pdu_bytes: int
     max_object_bytes: int
     idle_seconds: float
 
 
 class AcceptedAssociation(Association):
-    """`admitted` is known from the negotiation on; `dul.titles` from the request on."""
+    """`admitted` is known from the negotiation on; `dul.titles` and the proxy's word from the request on.
+
+    ended: called when the association's thread ends.
+    """
 
     dul: UpperLayer
 
-    def __init__(self, ae: ApplicationEntity, *, server: Server, connection: socket, reception: Reception) -> None:
+    def __init__(
+        self,
+        ae: ApplicationEntity,
+        *,
+        server: AssociationServer,
+        connection: socket,
+        reception: Reception,
+        ended: Callable[[AcceptedAssociation], None],
+    ) -> None:
         super().__init__(ae, "acceptor")
         self._server = server
+        self._ended = ended
         self.reception = reception
+        self.commitment = None if reception.commitments is None else CommitmentService(reception.commitments)
         self.admitted: Admitted | None = None
         self.acse = _Acceptor(self)
-        self.dul = UpperLayer(self, max_object_bytes=reception.max_object_bytes)
+        peer_host = str(connection.getpeername()[0])
+        self.dul = UpperLayer(
+            self,
+            peer_host=peer_host,
+            max_object_bytes=reception.max_object_bytes,
+            wake=self.wake,
+            proxied=peer_host in reception.proxies,
+        )
         self.acse_timeout = ae.acse_timeout  # again: these set the timers of the new upper layer
         self.network_timeout = ae.network_timeout
         connection.settimeout(reception.idle_seconds)  # for sending: a peer that reads nothing ends the association
@@ -88,7 +111,7 @@ class AcceptedAssociation(Association):
 
     @property
     def peer_host(self) -> str:
-        return str(self.requestor.address_info.address) if self.requestor.address_info else ""
+        return self.dul.peer_host
 
     @property
     def caller(self) -> Caller:
@@ -98,6 +121,7 @@ class AcceptedAssociation(Association):
             called_ae=titles.called if titles else "",
             peer_host=self.peer_host,
             local_host=self.local_host,
+            hidden=self.dul.hidden,
         )
 
     def wake(self) -> None:
@@ -110,7 +134,7 @@ class AcceptedAssociation(Association):
             super().run_reactor()
         finally:
             self.reception.slots.leave(self)
-            cast("Server", self._server).ended(self)
+            self._ended(self)
 
     def kill(self) -> None:
         self.reception.slots.leave(self)  # the connection may linger; nothing more is taken from it
@@ -146,6 +170,8 @@ class AcceptedAssociation(Association):
             elif self.dul.idle_timer_expired():
                 log.warning("association aborted", peer=self.peer_host, reason="nothing came for [node] idle_seconds")
                 self.abort()
+            elif self.commitment and self.is_established and (report := self.commitment.due()):
+                self.dimse.send_msg(*report)
 
     def end(self) -> None:
         """Abort what is established, cut what is not."""
@@ -160,6 +186,8 @@ class AcceptedAssociation(Association):
             self._fail(msg, context_id, CANNOT_UNDERSTAND, "The C-STORE command lacks a required field")
         elif isinstance(msg, C_STORE) and str(msg.AffectedSOPClassUID) not in STORAGE_SOP_CLASSES:
             self._fail(msg, context_id, SOP_CLASS_NOT_SUPPORTED, "This SOP Class is not stored here")
+        elif isinstance(msg, N_EVENT_REPORT) and msg.MessageIDBeingRespondedTo is not None and self.commitment:
+            self.commitment.taken(msg)
         else:
             super()._serve_request(msg, context_id)
 
@@ -199,7 +227,13 @@ class _Acceptor(ACSE):
             self._refuse(caller, decision, known=known)
             return
         association.admitted = decision
-        answers = negotiate(request.presentation_context_definition_list, storage=decision.modality is not None)
+        answers = negotiate(
+            request.presentation_context_definition_list,
+            storage=decision.modality is not None,
+            commitment=association.commitment is not None and (decision.modality or decision.destination) is not None,
+        )
+        for role in accepted_roles(self.requestor.role_selection, answers):
+            self.acceptor.add_negotiation_item(role)
         association._accepted_cx = {cast(int, cx.context_id): cx for cx in answers if cx.result == 0x00}
         association._rejected_cx = [cx for cx in answers if cx.result != 0x00]
         self.send_accept()

@@ -6,11 +6,12 @@ rather than stored and never shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -26,15 +27,16 @@ from pydicom.uid import (
     JPEGLSNearLossless,
     RLELossless,
 )
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import (
     AllStoragePresentationContexts,
     PresentationContext,
     build_context,
     negotiate_as_acceptor,
 )
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made by its module at import
 
-VERIFICATION_SOP_CLASS: str = str(Verification)
+VERIFICATION_SOP_CLASS = "1.2.840.10008.1.1"
+COMMITMENT_SOP_CLASS = "1.2.840.10008.1.20.1"
 STORAGE_SOP_CLASSES = frozenset(str(context.abstract_syntax) for context in AllStoragePresentationContexts)
 
 TRANSFER_SYNTAXES = frozenset(
@@ -60,14 +62,18 @@ TRANSFER_SYNTAXES = frozenset(
 )
 
 
-def negotiate(requested: Iterable[PresentationContext], *, storage: bool) -> list[PresentationContext]:
+def negotiate(
+    requested: Iterable[PresentationContext], *, storage: bool, commitment: bool = False
+) -> list[PresentationContext]:
     """The answer to each requested context: in each, the first transfer syntax offered that is known here.
 
     pynetdicom takes the acceptor's order, and one order per SOP class, though a sender may propose a class several times
     with different syntaxes. So each context is negotiated by itself, against a list in the sender's order.
-    storage: False leaves Verification only.
+    Verification is offered always.
     """
-    classes = STORAGE_SOP_CLASSES | {VERIFICATION_SOP_CLASS} if storage else {VERIFICATION_SOP_CLASS}
+    classes = {VERIFICATION_SOP_CLASS} | (STORAGE_SOP_CLASSES if storage else set())
+    if commitment:
+        classes |= {COMMITMENT_SOP_CLASS}
     answers: list[PresentationContext] = []
     for context in requested:
         supported = []
@@ -79,3 +85,14 @@ def negotiate(requested: Iterable[PresentationContext], *, storage: bool) -> lis
         answer, _ = negotiate_as_acceptor([context], supported)
         answers.extend(answer)
     return answers
+
+
+def accepted_roles(
+    proposed: Mapping[UID, SCP_SCU_RoleSelectionNegotiation], answers: Iterable[PresentationContext]
+) -> list[SCP_SCU_RoleSelectionNegotiation]:
+    """The answer to role selection (PS3.7 D.3.3.4): either role of storage commitment, for the rest the default.
+
+    An archive that calls to report is the SCP of a service that its caller, by default, uses.
+    """
+    offered = any(answer.abstract_syntax == COMMITMENT_SOP_CLASS and answer.result == 0x00 for answer in answers)
+    return [item for uid, item in proposed.items() if uid == COMMITMENT_SOP_CLASS and offered]

@@ -1,4 +1,4 @@
-"""The little that is read of a data set: four UIDs. What lies behind them, the pixel data above all, is never looked at.
+"""The little that is read of a data set: four UIDs and a priority. The pixel data behind them are never looked at.
 
 An own walk over the elements, because the bytes are anybody's: it has no recursion (pydicom 3.0.2 fails on sequences nested
 some hundreds deep), takes no memory for an announced length, and skips whatever it does not need.
@@ -33,6 +33,9 @@ _NAMES = {
     STUDY_INSTANCE_UID: "Study Instance UID",
     SERIES_INSTANCE_UID: "Series Instance UID",
 }
+REQUEST_ATTRIBUTES_SEQUENCE = 0x0040_0275
+REQUESTED_PROCEDURE_PRIORITY = 0x0040_1003
+URGENT_PRIORITIES = frozenset((b"STAT", b"HIGH"))  # PS3.3 C.4.11; the others are ROUTINE, MEDIUM and LOW
 _ITEM = 0xFFFE_E000
 _ITEM_END = 0xFFFE_E00D
 _SEQUENCE_END = 0xFFFE_E0DD
@@ -43,6 +46,7 @@ _SHORT_VRS = frozenset((b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", 
 )
 _UID_CHARACTERS = frozenset(b"0123456789.")
 
+_MOST_ELEMENTS = 100_000  # before the priority; a radiograph has some hundreds
 _INFLATE_FIRST_BYTES = 1 << 16
 _INFLATE_MOST_BYTES = 1 << 26  # 64 MiB before the Series Instance UID is no radiograph
 
@@ -53,6 +57,7 @@ class Identifiers:
     sop_instance_uid: str
     study_instance_uid: str
     series_instance_uid: str
+    urgent: bool = False  # by Requested Procedure Priority, at the top level or in the Request Attributes Sequence
 
 
 class _Incomplete(Exception):
@@ -60,7 +65,10 @@ class _Incomplete(Exception):
 
 
 def read_identifiers(data_set: Bytes, transfer_syntax_uid: str) -> Identifiers:
-    """The UIDs of an encoded data set. DataSetUnusable says which one is missing or is no UID, or that it cannot be read."""
+    """The UIDs and the priority of an encoded data set.
+
+    DataSetUnusable says which UID is missing or is none, or that the data set cannot be read.
+    """
     if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
         values = _read_deflated(data_set)
     else:
@@ -70,6 +78,7 @@ def read_identifiers(data_set: Bytes, transfer_syntax_uid: str) -> Identifiers:
         sop_instance_uid=_uid(values, SOP_INSTANCE_UID),
         study_instance_uid=_uid(values, STUDY_INSTANCE_UID),
         series_instance_uid=_uid(values, SERIES_INSTANCE_UID),
+        urgent=values.get(REQUESTED_PROCEDURE_PRIORITY, b"").strip(b"\0 ") in URGENT_PRIORITIES,
     )
 
 
@@ -110,7 +119,7 @@ def _read(data_set: Bytes, transfer_syntax_uid: str) -> dict[int, bytes]:
     try:
         walk.run()
     except _Incomplete:
-        if len(walk.found) < len(_NAMES):
+        if not walk.found.keys() >= _NAMES.keys():
             raise DataSetUnusable("The data set ends within its header, or is not encoded as agreed") from None
     return walk.found
 
@@ -131,7 +140,7 @@ def _read_deflated(data_set: Bytes) -> dict[int, bytes]:
         try:
             walk.run()
         except _Incomplete:
-            if len(walk.found) < len(_NAMES):
+            if not walk.found.keys() >= _NAMES.keys():  # for a priority alone no more is inflated
                 if inflater.eof or not rest or wanted >= _INFLATE_MOST_BYTES:
                     raise DataSetUnusable("The deflated data set ends within its header") from None
                 wanted *= 2
@@ -140,7 +149,7 @@ def _read_deflated(data_set: Bytes) -> dict[int, bytes]:
 
 
 class _Walk:
-    """From element to element, in sequences and out of them, until the UIDs are found or cannot come any more."""
+    """From element to element, in sequences and out of them, until all is found or cannot come any more."""
 
     def __init__(self, data: Bytes, transfer_syntax_uid: str) -> None:
         self._data = memoryview(data)
@@ -151,8 +160,8 @@ class _Walk:
         self._u32 = Struct(f"{order}I")
         self._implicit = transfer_syntax_uid == ImplicitVRLittleEndian and not self._looks_explicit()
         self._at = 0
-        # One entry per open sequence of undefined length: whether what follows it is implicit again.
-        self._outer_implicit: list[bool] = []
+        # One entry per open sequence: its tag, whether what follows it is implicit again, and where it ends (None: it says).
+        self._open: list[tuple[int, bool, int | None]] = []
         self.found: dict[int, bytes] = {}
 
     def _looks_explicit(self) -> bool:
@@ -161,27 +170,36 @@ class _Walk:
 
     def run(self) -> None:
         """Fill `found`; _Incomplete where the data end or contradict themselves first."""
-        while len(self.found) < len(_NAMES) and self._at < len(self._data):
+        for _ in range(_MOST_ELEMENTS):
+            if REQUESTED_PROCEDURE_PRIORITY in self.found or self._at >= len(self._data):
+                return
+            while self._open and self._open[-1][2] == self._at:
+                self._implicit = self._open.pop()[1]
             tag, vr, length = self._head()
-            nested = bool(self._outer_implicit)
+            requests = len(self._open) == 1 and self._open[0][0] == REQUEST_ATTRIBUTES_SEQUENCE
             if tag in (_ITEM, _ITEM_END):
                 # The elements of an item of undefined length simply follow; its end needs no action.
-                if tag == _ITEM and length != _UNDEFINED:
+                if tag == _ITEM and length != _UNDEFINED and not requests:
                     self._skip(length)
             elif tag == _SEQUENCE_END:
-                if not nested:
+                if not self._open:
                     raise _Incomplete
-                self._implicit = self._outer_implicit.pop()
-            elif not nested and tag > SERIES_INSTANCE_UID:
+                self._implicit = self._open.pop()[1]
+            elif not self._open and tag > REQUESTED_PROCEDURE_PRIORITY:
                 return
             elif length == _UNDEFINED:
-                self._outer_implicit.append(self._implicit)
+                self._open.append((tag, self._implicit, None))
                 # PS3.5 6.2.2: a UN of undefined length is a sequence in Implicit VR Little Endian.
                 self._implicit = self._implicit or vr == b"UN"
+            elif not self._open and tag == REQUEST_ATTRIBUTES_SEQUENCE:
+                self._need(length)
+                self._open.append((tag, self._implicit, self._at + length))
             else:
                 start = self._at
                 self._skip(length)
-                if not nested and tag in _NAMES:
+                if (not self._open and tag in _NAMES) or (
+                    tag == REQUESTED_PROCEDURE_PRIORITY and (requests or not self._open)
+                ):
                     self.found[tag] = bytes(self._data[start : self._at])
 
     def _head(self) -> tuple[int, bytes, int]:

@@ -1,22 +1,23 @@
-"""The node's ear: C-ECHO and C-STORE for the modalities in the settings.
+"""The node's ear: C-ECHO, C-STORE and storage commitment for the modalities in the settings.
 
 An image is answered with 0x0000 only after `receive` has returned, that is, when it is durable. Every other way out is a
 failure status with an Error Comment, and the association lives on (PS3.4 B.2.3).
 
 status  when
-0xA700  it cannot be stored now: the sender keeps it and tries again
+0xA700  it cannot be stored now, or the disk is too full: the sender keeps it and tries again
 0xA900  the data set is not what the command said
 0xC000  the data set cannot be kept, such as one without a Study Instance UID
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import traceback
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from types import TracebackType
-from typing import cast
+from typing import Any, cast
 
 import structlog
 from pydicom.dataset import Dataset
@@ -24,17 +25,29 @@ from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.dimse_primitives import C_STORE
 
-from config.settings import Modality, Node
+from config.settings import Destination, Modality, Node
 from domain.errors import DataSetUnusable, StorageUnavailable
 from domain.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from domain.types import InstanceRef, Received
 from scp.admission import Admission, Refused, RefusedCaller
 from scp.association import CANNOT_UNDERSTAND, AcceptedAssociation, Reception, Slots
+from scp.commitment import CommitmentReport, CommitmentRequest, Commitments, CommitmentService
+from scp.disk import Watermark
 from scp.header import part10_header, read_identifiers
+from scp.proxy import TrustedProxies
 from scp.server import Server
 from scp.upper_layer import OversizedObject
 
-__all__ = ["Listener", "Receive", "Refused", "RefusedCaller"]
+__all__ = [
+    "CommitmentReport",
+    "CommitmentRequest",
+    "Commitments",
+    "Listener",
+    "Receive",
+    "Refused",
+    "RefusedCaller",
+    "Watermark",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +71,9 @@ class Listener:
     receive: called from the associations' threads, several at a time; returns when the image is durable. StorageUnavailable
     and DataSetUnusable say what to answer; whatever else it raises is answered like StorageUnavailable.
     refused: called for every rejected association.
+    destinations: those with verify = "commitment" may report here; they need `commitments`.
+    commitments: without it storage commitment is offered to nobody.
+    watermark: without it images are taken until the disk is full.
     port: instead of the settings'; 0 takes a free one.
     """
 
@@ -69,12 +85,21 @@ class Listener:
         receive: Receive,
         refused: Refused,
         port: int | None = None,
+        destinations: Sequence[Destination] = (),
+        commitments: Commitments | None = None,
+        watermark: Watermark | None = None,
     ) -> None:
         self._node = node
+        self._urgent = frozenset(modality.name for modality in modalities if modality.urgent)
+        self._watermark = watermark
         self._receive = receive
         self._asked_port = node.port if port is None else port
         self._reception = Reception(
-            admission=Admission(node=node, modalities=modalities),
+            admission=Admission(
+                node=node, modalities=modalities, destinations=destinations if commitments is not None else ()
+            ),
+            commitments=commitments,
+            proxies=TrustedProxies(node.trusted_proxies),
             slots=Slots(node.max_associations),
             refused=refused,
             max_pdu_bytes=node.max_pdu_megabytes * _MEGABYTE,
@@ -105,18 +130,23 @@ class Listener:
         ae.acse_timeout = min(self._node.idle_seconds, _MAX_REQUEST_WAIT_SECONDS)
         ae.dimse_timeout = self._node.idle_seconds
         ae.network_timeout = self._node.idle_seconds
-        self._server = Server(ae, (self._node.host, self._asked_port), reception=self._reception, store=self._store)
+        handlers: list[tuple[evt.InterventionEvent, Callable[[evt.Event], Any]]] = [
+            (evt.EVT_C_STORE, self._store),
+            (evt.EVT_N_ACTION, _commitment_asked),
+            (evt.EVT_N_EVENT_REPORT, _commitment_reported),
+        ]
+        self._server = Server(ae, (self._node.host, self._asked_port), reception=self._reception, handlers=handlers)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="listener", daemon=True)
         self._thread.start()
         log.info("listening", ae_title=self._node.ae_title, host=self._node.host, port=self.port)
 
-    def stop(self, *, drain_seconds: float = 10.0) -> None:
-        """Close the port, let running associations end within this time, abort the rest."""
+    def stop(self, *, drain_seconds: float | None = None) -> None:
+        """Close the port, let running associations end within this time ([node] drain_seconds), abort the rest."""
         server, self._server = self._server, None
         if server is None:
             return
         server.shutdown()
-        server.drain(drain_seconds)
+        server.drain(self._node.drain_seconds if drain_seconds is None else drain_seconds)
         if self._thread is not None:
             self._thread.join()
 
@@ -124,7 +154,9 @@ class Listener:
         """Answer a C-STORE. This is the one place where a failure becomes a status."""
         association = cast(AcceptedAssociation, event.assoc)
         try:
-            self._receive(self._received(event, association))
+            received = self._received(event, association)
+            with self._watermark.room_for(len(received.data_set)) if self._watermark else contextlib.nullcontext():
+                self._receive(received)
         except StorageUnavailable as error:
             return self._refuse(association, OUT_OF_RESOURCES, "Cannot store now; keep the image and send it again", error)
         except _Mismatch as error:
@@ -169,6 +201,7 @@ class Listener:
                 source_ae=caller.calling_ae,
             ),
             data_set=data_set,
+            urgent=identifiers.urgent or modality in self._urgent,
         )
 
     def _refuse(self, association: AcceptedAssociation, status: int, comment: str, error: Exception | None) -> Dataset:
@@ -179,6 +212,18 @@ class Listener:
             reason=str(error) if error else comment,
         )
         return _status(status, comment)
+
+
+def _commitment_asked(event: evt.Event) -> tuple[int, None]:
+    association = cast(AcceptedAssociation, event.assoc)
+    service = cast(CommitmentService, association.commitment)  # no context was accepted without it
+    return service.asked(event, association.admitted, association.caller)
+
+
+def _commitment_reported(event: evt.Event) -> tuple[int, None]:
+    association = cast(AcceptedAssociation, event.assoc)
+    service = cast(CommitmentService, association.commitment)  # no context was accepted without it
+    return service.reported(event, association.admitted, association.caller)
 
 
 def _status(status: int, comment: str = "") -> Dataset:

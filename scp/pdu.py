@@ -67,6 +67,13 @@ class PduReader:
     def filled(self, count: int) -> None:
         self._end += count
 
+    def peek(self) -> memoryview:
+        """What is there and not yet taken; for what comes before the first PDU."""
+        return self._view[self._start : self._end]
+
+    def skip(self, count: int) -> None:
+        self._start += count
+
     def next(self) -> Control | Fragment | None:
         """The next whole PDU or piece of a value, or None when more bytes are needed."""
         while True:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from socket import socket
 from typing import Any, cast
 
 import structlog
-from pydicom.dataset import Dataset
 from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.presentation import build_context
@@ -33,7 +32,7 @@ class Server(AssociationServer):
         address: tuple[str, int],
         *,
         reception: Reception,
-        store: Callable[[evt.Event], Dataset],
+        handlers: Sequence[tuple[evt.InterventionEvent, Callable[[evt.Event], Any]]],
     ) -> None:
         """OSError when the port is taken or the address is not this machine's."""
         self.reception = reception
@@ -44,9 +43,9 @@ class Server(AssociationServer):
             address,
             ae.ae_title,
             [build_context(VERIFICATION_SOP_CLASS)],  # unused: each association negotiates for itself
-            evt_handlers=[(evt.EVT_C_STORE, store)],
             request_handler=_Handler,
         )
+        self.handlers = handlers
         ae._servers.append(cast(Any, self))  # shutdown() takes it out again
 
     def _bind_defaults(self) -> None:
@@ -99,7 +98,11 @@ class _Handler(RequestHandler):
         server = cast(Server, self.server)
         ae: ApplicationEntity = self.ae
         association = AcceptedAssociation(
-            ae, server=server, connection=cast(socket, self.request), reception=server.reception
+            ae,
+            server=server,
+            connection=cast(socket, self.request),
+            reception=server.reception,
+            ended=server.ended,
         )
         association.name = f"AcceptorThread@{self.client_address[0]}:{self.client_address[1]}"
         association.acceptor.maximum_length = ae.maximum_pdu_size
@@ -108,6 +111,6 @@ class _Handler(RequestHandler):
         association.acceptor.implementation_class_uid = ae.implementation_class_uid
         association.acceptor.implementation_version_name = ae.implementation_version_name
         association.requestor.address_info = self.remote
-        handler, arguments = cast(Any, server.get_handlers(evt.EVT_C_STORE))
-        association.bind(evt.EVT_C_STORE, handler, arguments)
+        for event, handler in server.handlers:
+            association.bind(event, handler)
         return association

@@ -22,21 +22,20 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Callable
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import structlog
 from pydicom.dataset import Dataset
+from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu import A_ASSOCIATE_AC
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket
 
-from scp import titles
+from scp import proxy, titles
 from scp.pdu import Control, Fragment, PduReader, ProtocolError
-
-if TYPE_CHECKING:
-    from scp.association import AcceptedAssociation
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +82,7 @@ class Bell:
 class BufferedSocket(AssociationSocket):
     """Receives into one buffer that is made once."""
 
-    def __init__(self, assoc: AcceptedAssociation, client_socket: socket.socket, *, reader: PduReader, bell: Bell) -> None:
+    def __init__(self, assoc: Association, client_socket: socket.socket, *, reader: PduReader, bell: Bell) -> None:
         super().__init__(assoc, client_socket=client_socket)
         self.reader = reader
         self._bell = bell
@@ -135,10 +134,19 @@ class BufferedSocket(AssociationSocket):
 
 
 class UpperLayer(DULServiceProvider):
-    """The state machine's thread, fed by the reader."""
+    """The state machine's thread, fed by the reader.
 
-    def __init__(self, assoc: AcceptedAssociation, *, max_object_bytes: int) -> None:
+    wake: lets the association look at the queues. proxied: what connected is a trusted proxy, which may say for whom.
+    """
+
+    def __init__(
+        self, assoc: Association, *, peer_host: str, max_object_bytes: int, wake: Callable[[], None], proxied: bool
+    ) -> None:
         super().__init__(assoc)
+        self.peer_host = peer_host
+        self.hidden = proxied  # until the proxy's header says otherwise
+        self._header_may_come = proxied
+        self._wake = wake
         self.daemon = True
         self._run_loop_delay = 0  # the waiting is done in `_is_transport_event`
         self._max_object_bytes = max_object_bytes
@@ -147,19 +155,15 @@ class UpperLayer(DULServiceProvider):
         self.bell = Bell()
         self.titles: titles.Titles | None = None
 
-    @property
-    def _association(self) -> AcceptedAssociation:
-        return cast("AcceptedAssociation", self.assoc)
-
     def run_reactor(self) -> None:
         try:
             super().run_reactor()
         except Exception as error:  # noqa: BLE001  the state machine raises on what its table does not foresee
-            log.warning("association aborted", peer=self._association.peer_host, reason=type(error).__name__)
+            log.warning("association aborted", peer=self.peer_host, reason=type(error).__name__)
         finally:
             # A peer that leaves before it asked for anything would otherwise be waited for until the time-out.
             self.to_user_queue.put(None)  # what receive_pdu returns after a time-out
-            self._association.wake()
+            self._wake()
             self.bell.close()
 
     def send_pdu(self, primitive: Any) -> None:
@@ -192,14 +196,14 @@ class UpperLayer(DULServiceProvider):
     def _is_transport_event(self) -> bool:
         """Called by the run loop when no primitive waits to be sent; True restarts the idle timer."""
         if self.to_user_queue.qsize():
-            self._association.wake()
+            self._wake()
         if not self.event_queue.empty():
             return False
         connection = cast(BufferedSocket, self.socket)
         if self.state_machine.current_state == "Sta13":
             self._linger(connection)
             return True
-        if not self._association.dimse.msg_queue.empty():
+        if not self.assoc.dimse.msg_queue.empty():
             connection.wait(_LOOK_SECONDS, for_data=False)  # one object at a time; the rest waits in the socket
             return False
         if self._unread:
@@ -231,6 +235,8 @@ class UpperLayer(DULServiceProvider):
         """Hand on what the reader holds; stops after anything that has to be acted on first."""
         reader = cast(BufferedSocket, self.socket).reader
         try:
+            if self._header_may_come and not self._take_proxy_header(reader):
+                return
             while (unit := reader.next()) is not None:
                 if isinstance(unit, Control):
                     self._unread = True
@@ -243,8 +249,21 @@ class UpperLayer(DULServiceProvider):
                     self._unread = True
                     return
         except ProtocolError as error:
-            log.warning("association aborted", peer=self._association.peer_host, reason=str(error))
+            log.warning("association aborted", peer=self.peer_host, reason=str(error))
             self.event_queue.put("Evt19")
+
+    def _take_proxy_header(self, reader: PduReader) -> bool:
+        """False while its end has not come."""
+        start = bytes(reader.peek())
+        if start[:1] == proxy.SIGNATURE[:1]:
+            header = proxy.read_header(start)
+            if header is None:
+                return False
+            reader.skip(header.length)
+            self.peer_host = header.source or self.peer_host
+            self.hidden = header.source is None and not header.local
+        self._header_may_come = False
+        return True
 
     def _take_control(self, unit: Control) -> None:
         try:
@@ -256,7 +275,7 @@ class UpperLayer(DULServiceProvider):
 
     def _take_fragment(self, fragment: Fragment) -> bool:
         """True when a message is complete. Pieces of a data set go straight into it; the library sees only the last."""
-        dimse = self._association.dimse
+        dimse = self.assoc.dimse
         message = dimse.message
         if fragment.is_command:
             if message is not None and message.context_id is not None:
@@ -276,14 +295,14 @@ class UpperLayer(DULServiceProvider):
         return dimse.message is None
 
     def _complete(self, fragment: Fragment, data: bytes) -> None:
-        message = self._association.dimse.message
+        message = self.assoc.dimse.message
         if message is not None and message.context_id is not None:
             _drop_unusable_uids(message.command_set)
         primitive = P_DATA()
         control = fragment.is_command | fragment.last << 1
         primitive.presentation_data_value_list = [[fragment.context_id, bytes((control,)) + data]]  # type: ignore[list-item]
         try:
-            self._association.dimse.receive_primitive(primitive)
+            self.assoc.dimse.receive_primitive(primitive)
         except Exception as error:  # the library decodes the command here, and raises anything on one that is none
             raise ProtocolError(f"a command cannot be decoded ({type(error).__name__})") from error
 
