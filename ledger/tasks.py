@@ -220,7 +220,6 @@ def reap(tx: Transaction) -> int:
     expired = tx.connection.execute(
         sa.select(task.c.id, task.c.priority, task.c.attempts)
         .where(task.c.state == RUNNING, task.c.lease_until < tx.now)
-        .order_by(task.c.id)
         .with_for_update(skip_locked=True)
     ).all()
     for row in expired:
@@ -273,8 +272,9 @@ def drop(tx: Transaction, kind: str, key: str) -> None:
 
 def owed(tx: Transaction) -> list[TaskRow]:
     """Every task that is not done, oldest first."""
-    rows = tx.connection.execute(sa.select(task).where(task.c.state.in_((READY, RUNNING, DEAD))).order_by(task.c.id))
-    return [_row(row) for row in rows]
+    looks = [sa.select(task).where(task.c.state == state) for state in (READY, RUNNING, DEAD)]
+    rows = tx.connection.execute(sa.union_all(*looks)).all()
+    return [_row(row) for row in sorted(rows, key=lambda row: row.id)]
 
 
 def _new(tx: Transaction, kind: str, key: str, queue: str, run_at: float, destination: str | None, priority: int) -> Any:

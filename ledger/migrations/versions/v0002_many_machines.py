@@ -26,6 +26,7 @@ def upgrade() -> None:
     _columns()
     _tasks()
     _tables()
+    _alarms()
     root: Path = context.config.attributes["root"]
     for table in ("image", "document"):
         _relative_paths(table, f"{root}/")
@@ -108,6 +109,20 @@ def _tables() -> None:
         sa.Column("day", sa.String, primary_key=True),
         sa.Column("kind", sa.String, primary_key=True),
         sa.Column("done", sa.Integer, nullable=False),
+    )
+
+
+def _alarms() -> None:
+    """Of what a person already has to know."""
+    op.execute(
+        "INSERT INTO alarm (kind, key, text, since, raised_at) SELECT 'dead_task', kind || ' ' || key, "
+        "'task ' || max(id) || ' (' || kind || ') was given up: ' || coalesce(max(error), ''), max(run_at), max(run_at) "
+        "FROM task WHERE state = 'dead' GROUP BY kind, key"
+    )
+    op.execute(
+        "INSERT INTO alarm (kind, key, text, since, raised_at) SELECT 'destination_down', name, "
+        "name || ' does not answer: ' || coalesce(last_error, ''), down_since, down_since "
+        "FROM destination WHERE down_since IS NOT NULL"
     )
 
 
