@@ -1,25 +1,53 @@
-"""Documents to destinations: one attempt per task, and what its answer means for the next."""
+"""Documents to destinations, over one connection where several are owed, and what each answer means for the next attempt.
+
+Every document is a task of its own with a result of its own: where a connection breaks at one of them, the others stay owed.
+"""
 
 from __future__ import annotations
 
+import time
+import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from config.settings import Destination, Settings
-from delivery.association import AssociationLost
-from delivery.find import is_filed
-from delivery.store import StoreState, send_document
+from delivery.commitment import Commitment, ask_commitment, reason_in_words
+from delivery.destination import sender_for
+from delivery.faults import AnswerLost, PeerBusy
+from delivery.result import StoreResult, StoreState
+from delivery.sender import Sender
 from domain.errors import PeerRefused, PeerUnavailable
-from domain.types import DeliveryState
-from ledger import documents, peers, tasks
+from domain.types import DeliveryState, Document
+from ledger import commitments, documents, peers, tasks
 from ledger.documents import DeliveryRow
 from ledger.store import Ledger, Transaction
-from ledger.tasks import Task
+from ledger.tasks import LeaseLost, Task
+from node.leases import Leases
 
+BATCH = 16  # documents over one connection
+BATCH_SECONDS = 20.0  # after which the rest is given back: a clean stop waits for a step to end
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 600.0
+BROKEN_RETRY_SECONDS = 10.0
 FIRST_LOOK_SECONDS = 0.1
 LONGEST_LOOK_SECONDS = 5.0
+COMMITMENT_WAIT_SECONDS = 0.5  # on the association of the request; most archives answer over one of their own
+MOST_SENT = 2  # a document that the destination does not answer for is sent once more
 DAY_SECONDS = 86_400.0
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Item:
+    """A document of a batch. begun: it may be there. outcome: "" until its task has ended or was put off."""
+
+    task: Task
+    row: DeliveryRow
+    begun: bool = False
+    outcome: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,86 +56,269 @@ class Filing:
 
     settings: Settings
     ledger: Ledger
+    leases: Leases
 
     def deliver(self, task: Task) -> str:
-        """One C-STORE. A peer that does not answer trips its breaker and spends no attempt; a refused object is believed."""
-        row, to = self._look_up(task)
-        peer = to.peer(self.settings.node.ae_title)
-        try:
-            result = send_document(row.document.path, peer, timeout_seconds=to.timeout_seconds)
-        except (PeerUnavailable, PeerRefused) as error:
-            # A refused association is no answer about the document: IT staff still have to list this node there.
-            return self._unavailable(task, row, to, error)
-        with self.ledger.transaction() as tx:
-            if result.sop_class_uid:  # otherwise the file could not be read, and nobody was called
-                peers.answered(tx, to.name)
-                documents.attempted(tx, row)
-            if result.state is StoreState.STORED:
-                documents.delivered(tx, row, DeliveryState.STORED, status=result.reason or "stored")
-                tasks.finish(tx, task)
-                if to.verify == "find":
-                    tasks.owe(tx, "verify", task.key, queue="delivery", destination=to.name)
-                return "stored"
-            if result.state is StoreState.REFUSED:
-                documents.delivered(tx, row, DeliveryState.REFUSED, status=result.reason)
-                tasks.bury(tx, task, error=result.reason)
-                return f"REFUSED: {result.reason}"
-            return self._later(tx, task, row, to, result.reason, _backoff(task), spent=True)
+        """Send this document and those that wait for the same destination. One that does not answer trips its breaker."""
+        return self._together(task, self._send)
 
     def verify(self, task: Task) -> str:
-        """One C-FIND at IMAGE level; archives index late, so it is tried for `verify_seconds`."""
-        row, to = self._look_up(task)
-        filed, said = False, "stored, but not found there by C-FIND"
-        try:
-            filed = is_filed(
-                row.document.ref,
-                row.document.study_instance_uid,
-                row.document.series_instance_uid,
-                to.peer(self.settings.node.ae_title),
-                timeout_seconds=to.timeout_seconds,
-            )
-        except (PeerUnavailable, PeerRefused) as error:
-            said = f"stored, but not verified: {error}"
-        with self.ledger.transaction() as tx:
-            waited_seconds = tx.now - (row.stored_at or tx.now)
-            if filed:
-                documents.delivered(tx, row, DeliveryState.VERIFIED, status="found there by C-FIND")
-                tasks.finish(tx, task)
-                return "found there"
-            if waited_seconds >= to.verify_seconds:
-                documents.noted(tx, row, status=said)
-                tasks.finish(tx, task)
-                return f"UNVERIFIED: {said}"
-            pause_seconds = min(FIRST_LOOK_SECONDS + waited_seconds / 2, LONGEST_LOOK_SECONDS)
-            tasks.postpone(tx, task, seconds=pause_seconds, error=said)
-            return f"not found yet: {said}"
+        """Look for this document and the others that were stored there; archives index late, so for `verify_seconds`."""
+        return self._together(task, self._commit if self._destination(task).verify == "commitment" else self._look)
 
-    def _look_up(self, task: Task) -> tuple[DeliveryRow, Destination]:
+    def committed(self, answer: Commitment) -> int:
+        """A destination's answer to a request for storage commitment. Returns of how many objects it was asked for."""
+        failed = {uid: reason_in_words(reason) for uid, reason in answer.failed.items()}
+        with self.ledger.transaction() as tx:
+            known = commitments.answered(tx, answer.transaction_uid, committed=answer.committed, failed=failed)
+            for to in self.settings.destination:
+                for uid in failed:
+                    last = commitments.newest(tx, uid, to.name)
+                    if last is not None and last.failure and last.answered_at == tx.now:  # however late it came
+                        tasks.owe(tx, "verify", f"{uid}>{to.name}", queue="delivery", destination=to.name)
+        return known
+
+    # A batch
+
+    def _together(self, task: Task, work: Callable[[Sequence[_Item], Destination], None]) -> str:
         """Only tasks of destinations that are in the settings are claimed; others stay owed until they are back."""
+        to = self._destination(task)
         with self.ledger.transaction() as tx:
-            row = documents.get_delivery(tx, task.key)
-        return row, next(to for to in self.settings.destination if to.name == row.destination)
+            held = [task, *([] if to.per_minute else tasks.claim_more(tx, task, limit=BATCH - 1))]
+            items = [_Item(task=one, row=documents.get_delivery(tx, one.key)) for one in held]
+        first, *others = items
+        with self.leases.holding(*held[1:]):
+            try:
+                work([item for item in items if item is first or not item.task.attempts], to)
+            except Exception:
+                # The worker puts off the first; whichever broke it must not come back at once, again and again.
+                for item in others:
+                    if item.begun:
+                        self._end(item, _broke)
+                raise
+            finally:
+                for item in others:
+                    self._end(item, _give_back)
+                    log.info("task ended", kind=item.task.kind, key=item.task.key, outcome=item.outcome)
+        if not first.outcome:
+            self._end(first, _give_back)
+        return first.outcome
 
-    def _unavailable(self, task: Task, row: DeliveryRow, to: Destination, error: PeerUnavailable | PeerRefused) -> str:
-        """Trip the breaker. An object at which the association broke backs off by itself too, lest it block all others."""
-        lost = isinstance(error, AssociationLost)
+    def _end(self, item: _Item, how: Callable[[Transaction, _Item], str]) -> None:
+        """End or put off a task once; a lost lease costs the others nothing."""
+        if item.outcome:
+            return
+        try:
+            with self.ledger.transaction() as tx:
+                outcome = how(tx, item)
+        except LeaseLost as error:
+            outcome = f"lease lost: {error}"
+        item.outcome = outcome
+
+    # C-STORE, REST, STOW-RS, files
+
+    def _send(self, items: Sequence[_Item], to: Destination) -> None:
+        by_uid = {item.row.document.ref.sop_instance_uid: item for item in items}
+        started = time.monotonic()
+
+        def wanted(document: Document) -> bool:
+            item = by_uid[document.ref.sop_instance_uid]
+            late = item is not items[0] and time.monotonic() - started > BATCH_SECONDS
+            if not late and not item.outcome:
+                self._begin(item)
+            return item.begun and not item.outcome
+
+        def answered(document: Document, result: StoreResult) -> None:
+            item = by_uid[document.ref.sop_instance_uid]
+            self._end(item, lambda tx, item: self._answered(tx, item, to, result))
+
+        try:
+            self._sender(to).send([item.row.document for item in items], wanted=wanted, answered=answered)
+        except (PeerUnavailable, PeerRefused) as error:
+            # A refused association is no answer about a document: IT staff still have to list this node there.
+            self._unavailable(items, to, error)
+
+    def _begin(self, item: _Item) -> None:
+        """Written down before it is sent: whoever withdraws the document now must know that it may be there."""
+        with self.ledger.transaction() as tx:
+            item.row = documents.get_delivery(tx, item.task.key)
+            if item.row.state is DeliveryState.PENDING:
+                documents.attempted(tx, item.row)
+        if item.row.state is not DeliveryState.PENDING:
+            self._end(item, _over)
+        item.begun = True
+
+    def _answered(self, tx: Transaction, item: _Item, to: Destination, result: StoreResult) -> str:
+        row, task = item.row, item.task
+        if result.sop_class_uid:  # otherwise the file could not be read, and nobody was called
+            peers.answered(tx, to.name)
+        if result.state is StoreState.STORED:
+            tasks.finish(tx, task)
+            documents.delivered(tx, row, DeliveryState.STORED, status=result.reason or "stored")
+            if to.verify != "none":
+                tasks.owe(tx, "verify", task.key, queue="delivery", destination=to.name, priority=task.priority)
+            return "stored"
+        if result.state is StoreState.REFUSED:
+            tasks.bury(tx, task, error=result.reason)
+            documents.delivered(tx, row, DeliveryState.REFUSED, status=result.reason)
+            return f"REFUSED: {result.reason}"
+        return self._later(tx, item, to, result.reason, _backoff(row))
+
+    def _unavailable(self, items: Sequence[_Item], to: Destination, error: PeerUnavailable | PeerRefused) -> None:
+        """Trip the breaker. An object at which the connection broke backs off by itself too, lest it block all others."""
         with self.ledger.transaction() as tx:
             pause_seconds = peers.unavailable(tx, to.name, error=str(error))
-            seconds = max(pause_seconds, _backoff(task)) if lost else pause_seconds
-            return self._later(tx, task, row, to, str(error), seconds, spent=lost)
+        if isinstance(error, PeerBusy):
+            pause_seconds = max(pause_seconds, error.retry_after_seconds)
 
-    def _later(
-        self, tx: Transaction, task: Task, row: DeliveryRow, to: Destination, error: str, seconds: float, *, spent: bool
-    ) -> str:
-        if tx.now - row.owed_at > to.give_up_days * DAY_SECONDS:
-            documents.delivered(tx, row, DeliveryState.DEAD, status=error)
-            tasks.bury(tx, task, error=error)
+        def end(tx: Transaction, item: _Item) -> str:
+            lost = item.begun and isinstance(error, AnswerLost)
+            seconds = max(pause_seconds, _backoff(item.row)) if lost else pause_seconds
+            return self._later(tx, item, to, str(error), seconds)
+
+        for item in items:
+            self._end(item, end)
+
+    def _later(self, tx: Transaction, item: _Item, to: Destination, error: str, seconds: float) -> str:
+        if tx.now - item.row.owed_at > to.give_up_days * DAY_SECONDS:
+            tasks.bury(tx, item.task, error=error)
+            documents.delivered(tx, item.row, DeliveryState.DEAD, status=error)
             return f"DEAD: {error}"
-        documents.noted(tx, row, status=error)
-        tasks.postpone(tx, task, seconds=seconds, error=error, spent=spent)
+        tasks.postpone(tx, item.task, seconds=seconds, error=error)
+        documents.noted(tx, item.row, status=error)
         return f"again in {seconds:.0f} s: {error}"
 
+    # Read back
 
-def _backoff(task: Task) -> float:
-    """Seconds until the next attempt, by those that were spent."""
-    return min(FIRST_RETRY_SECONDS * 2.0 ** min(task.attempts, 16), LONGEST_RETRY_SECONDS)
+    def _look(self, items: Sequence[_Item], to: Destination) -> None:
+        sender = self._sender(to)
+        found, said = frozenset[str](), f"stored, but not found there by {sender.read_back_by}"
+        try:
+            found = sender.found([item.row.document for item in items])
+        except (PeerUnavailable, PeerRefused) as error:
+            said = f"stored, but not verified: {error}"
+
+        def end(tx: Transaction, item: _Item) -> str:
+            if item.row.document.ref.sop_instance_uid in found:
+                tasks.finish(tx, item.task)
+                documents.delivered(tx, item.row, DeliveryState.VERIFIED, status=f"found there by {sender.read_back_by}")
+                return "found there"
+            waited_seconds = _waited_seconds(tx, item.row)
+            pause_seconds = min(FIRST_LOOK_SECONDS + waited_seconds / 2, LONGEST_LOOK_SECONDS)
+            return self._look_later(tx, item, to, said, waited_seconds, pause_seconds)
+
+        for item in items:
+            self._end(item, end)
+
+    def _look_later(
+        self, tx: Transaction, item: _Item, to: Destination, said: str, waited_seconds: float, pause_seconds: float
+    ) -> str:
+        documents.noted(tx, item.row, status=said)
+        if waited_seconds >= to.verify_seconds:
+            tasks.finish(tx, item.task)
+            return f"UNVERIFIED: {said}"
+        tasks.postpone(tx, item.task, seconds=pause_seconds, error=said)
+        return f"not found yet: {said}"
+
+    # Storage commitment
+
+    def _commit(self, items: Sequence[_Item], to: Destination) -> None:
+        """Ask for what is stored; the answer comes now or, to the listener, at any time (`committed`)."""
+        with self.ledger.transaction() as tx:
+            asked = [item for item in items if _is_to_be_asked(tx, item, to)]
+        said, pause_seconds = "stored, and asked to answer for it", to.verify_seconds
+        if asked:
+            try:
+                self._ask(asked, to)
+            except (PeerUnavailable, PeerRefused) as error:
+                said, pause_seconds = f"stored, but not verified: {error}", LONGEST_LOOK_SECONDS
+        for item in items:
+            self._end(item, lambda tx, item: self._committed(tx, item, to, said, pause_seconds))
+
+    def _ask(self, items: Sequence[_Item], to: Destination) -> None:
+        refs = [item.row.document.ref for item in items]
+        transaction_uid = f"2.25.{uuid.uuid4().int}"
+        with self.ledger.transaction() as tx:
+            commitments.ask(tx, transaction_uid, to.name, [ref.sop_instance_uid for ref in refs])
+        answer = ask_commitment(
+            refs,
+            to.peer(self.settings.node.ae_title),
+            transaction_uid=transaction_uid,
+            timeout_seconds=to.timeout_seconds,
+            wait_seconds=COMMITMENT_WAIT_SECONDS,
+        )
+        if answer is not None:
+            self.committed(answer)
+
+    def _committed(self, tx: Transaction, item: _Item, to: Destination, said: str, pause_seconds: float) -> str:
+        """By what the ledger knows now, since the listener may have heard the answer meanwhile."""
+        row = documents.get_delivery(tx, item.task.key)
+        last = commitments.newest(tx, row.document.ref.sop_instance_uid, to.name)
+        if row.state is not DeliveryState.STORED:  # committed to; or, refused for want of it, somebody tries again
+            tasks.finish(tx, item.task)
+            if row.state is DeliveryState.REFUSED:
+                self._send_again(tx, item, to)
+            return f"{row.state.value} now"
+        if last is not None and last.failure and not _is_older(last, row):
+            error = f"{to.name} does not answer for the object: {last.failure}"
+            if row.attempts < MOST_SENT:
+                tasks.finish(tx, item.task)
+                self._send_again(tx, item, to)
+                return f"again: {error}"
+            tasks.bury(tx, item.task, error=error)
+            documents.delivered(tx, row, DeliveryState.REFUSED, status=error)
+            return f"REFUSED: {error}"
+        waited_seconds = _waited_seconds(tx, row)
+        if waited_seconds >= to.verify_seconds and last is not None and not _is_older(last, row):
+            said = f"stored, but it has not answered for it within {to.verify_seconds:g} s"
+        return self._look_later(tx, item, to, said, waited_seconds, pause_seconds)
+
+    def _send_again(self, tx: Transaction, item: _Item, to: Destination) -> None:
+        documents.reopened(tx, item.task.key)
+        tasks.owe(tx, "deliver", item.task.key, queue="delivery", destination=to.name, priority=item.task.priority)
+
+    def _destination(self, task: Task) -> Destination:
+        return next(to for to in self.settings.destination if to.name == task.destination)
+
+    def _sender(self, to: Destination) -> Sender:
+        return sender_for(to, calling_ae=self.settings.node.ae_title)
+
+
+def _is_to_be_asked(tx: Transaction, item: _Item, to: Destination) -> bool:
+    """Unless it was, since it was stored. One that runs before `verify_seconds` without an answer could not ask."""
+    row = item.row
+    if row.state is not DeliveryState.STORED:
+        return False
+    last = commitments.newest(tx, row.document.ref.sop_instance_uid, row.destination)
+    if last is None or _is_older(last, row):
+        return True
+    return last.answered_at is None and _waited_seconds(tx, row) < to.verify_seconds
+
+
+def _is_older(answer: commitments.Answer, row: DeliveryRow) -> bool:
+    """It speaks of an earlier sending."""
+    return answer.asked_at < (row.stored_at or 0.0)
+
+
+def _waited_seconds(tx: Transaction, row: DeliveryRow) -> float:
+    return tx.now - (row.stored_at or tx.now)
+
+
+def _over(tx: Transaction, item: _Item) -> str:
+    tasks.finish(tx, item.task)
+    return f"{item.row.state.value} already"
+
+
+def _give_back(tx: Transaction, item: _Item) -> str:
+    tasks.postpone(tx, item.task, seconds=0.0)
+    return "given back"
+
+
+def _broke(tx: Transaction, item: _Item) -> str:
+    tasks.postpone(tx, item.task, seconds=BROKEN_RETRY_SECONDS, error="the step broke at it", spent=True)
+    return "broke"
+
+
+def _backoff(row: DeliveryRow) -> float:
+    """Seconds until the next attempt, by how often it was sent."""
+    return min(FIRST_RETRY_SECONDS * 2.0 ** min(row.attempts, 16), LONGEST_RETRY_SECONDS)
