@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +14,7 @@ from domain.errors import NotFound
 from domain.identity import Identity
 from domain.types import Code, Finding, Language, Measurement, Report, Species
 from inference.engine import Engine
-from inference.package import find_packages
+from node.models import threads_for_one_run, used_packages
 from node.offline import AnalysedStudy, Analysis, analyse_files
 from node.writing import Writing
 
@@ -31,7 +30,7 @@ def analyse(
     """Read files as the node would, without network. A file without an answer is listed with its reason."""
     settings = load(config) if config.exists() else Settings()
     with errors.status("Loading models") as doing:
-        engine = Engine(find_packages(settings.models.dir), threads=os.cpu_count() or 1)
+        engine = Engine(used_packages(settings), threads=threads_for_one_run(1))
         analysis = analyse_files(
             paths,
             engine,

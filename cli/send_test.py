@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +16,7 @@ from domain.errors import HoundsfieldError, NotFound
 from domain.identity import Identity
 from domain.types import Document, Species, Style
 from inference.engine import Engine
-from inference.package import find_packages
+from node.models import threads_for_one_run, used_packages
 from node.offline import NO_DATE, analyse_files
 from node.writing import Writing
 from phantoms.study import make_study
@@ -66,7 +65,7 @@ def _make(settings: Settings, to: Destination, folder: Path) -> tuple[list[Path]
     results.mkdir()
     analysis = analyse_files(
         images,
-        Engine(find_packages(settings.models.dir), threads=os.cpu_count() or 1),
+        Engine(used_packages(settings), threads=threads_for_one_run(1)),
         writing=Writing(settings=alone, identity=Identity(), results=results),
         assumed_species=Species.DOG,
     )

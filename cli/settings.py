@@ -11,7 +11,7 @@ import typer
 from cli.common import DEFAULT_FILE, ConfigOption, JsonOption, console, print_json
 from config.settings import Settings, load
 from domain.errors import HoundsfieldError, SettingsInvalid
-from inference.package import find_packages
+from node.models import used_packages
 
 app = typer.Typer(help="Write and check the settings file.", no_args_is_help=True)
 
@@ -66,9 +66,9 @@ def _faults(settings: Settings) -> list[str]:
     except OSError as error:
         faults.append(f"node.data_dir: {data_dir} cannot be written ({error.strerror})")
     try:
-        find_packages(settings.models.dir)
+        used_packages(settings)
     except HoundsfieldError as error:
-        faults.append(f"models.dir: {error}")
+        faults.append(f"models: {error}")
     return faults
 
 

@@ -12,10 +12,10 @@ from config.settings import Settings
 from delivery.echo import echo
 from domain.errors import HoundsfieldError
 from domain.types import Peer
-from inference.package import find_packages
 from ledger import peers
 from ledger import status as ledger_status
 from ledger.store import Ledger
+from node.models import used_packages
 
 FRESH_SECONDS = 30.0
 ECHO_SECONDS = 5.0
@@ -97,7 +97,7 @@ def _listener(settings: Settings) -> str | None:
 def _models(settings: Settings) -> dict[str, Any]:
     """A package that cannot be loaded keeps the workers from starting: it is said here too."""
     try:
-        found = [package.identity for package in find_packages(settings.models.dir)]
+        found = [package.identity for package in used_packages(settings) if not package.shadow]
     except HoundsfieldError as error:
         return {"models": [], "models_error": str(error)}
     return {

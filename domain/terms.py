@@ -261,6 +261,12 @@ REASONS: dict[str, Phrase] = {
     ),
     "points_uncertain": ("its points are uncertain ({names})", "기준점이 불확실합니다 ({names})"),
     "outside_image": ("what was found lies outside the image", "찾은 위치가 영상 밖에 있습니다"),
+    "only_image": ("the only image", "유일한 영상"),
+    "only_measurable": ("the only image that it could be measured on", "측정할 수 있는 유일한 영상"),
+    "preferred_view": ("the view that the model prefers", "모델이 선호하는 촬영상"),
+    "least_deviation": ("the image with the most certain measurement", "측정이 가장 확실한 영상"),
+    "first_image": ("the first of images that show it equally well", "동등한 영상 중 첫 번째"),
+    "gravest": ("the image that shows it most clearly", "가장 뚜렷하게 보이는 영상"),
     "mirror_disagreement": (
         "the image and its mirror image give different answers",
         "영상과 좌우 반전 영상의 결과가 서로 다릅니다",

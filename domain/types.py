@@ -314,6 +314,19 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StudyFinding:
+    """What a model says of one concept for the whole study: the answer of the image that shows it best, and why that one."""
+
+    concept: Code
+    laterality: Code | None
+    outcome: FindingOutcome
+    probability: float | None
+    sop_instance_uid: str
+    reason: Reason
+    images: int  # that the concept was looked for in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """One model's answer for a study; with `model` None, why no model could answer."""
 
@@ -325,6 +338,7 @@ class Report:
     findings: tuple[Finding, ...]
     revision: int  # from 1
     analysed_at: datetime
+    conclusions: tuple[StudyFinding, ...] = ()  # one per concept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from domain.types import Evidence, Finding, FindingOutcome, ImageAnswer, ModelIdentity, Outcome, Reason, Report
+from domain.types import Evidence, FindingOutcome, ImageAnswer, ModelIdentity, Outcome, Reason, Report
 from ledger.images import ImageRow
+from node.aggregate import Seen, study_findings
 
 NOT_AN_IMAGE = "not_an_image"
 
@@ -21,7 +22,12 @@ def evidence_of(row: ImageRow) -> Evidence:
     """An answered image as evidence."""
     if row.answer is None:
         raise ValueError(f"image {row.id} has no answer yet")
-    return Evidence(answer=row.answer, sha256=row.sha256, path=row.path)
+    return Evidence(answer=without_shadows(row.answer), sha256=row.sha256, path=row.path)
+
+
+def without_shadows(answer: ImageAnswer) -> ImageAnswer:
+    """What may be filed: answers that are kept for comparison alone must not decide a document, nor its UID."""
+    return replace(answer, shadow=())
 
 
 def is_image(evidence: Evidence) -> bool:
@@ -33,12 +39,13 @@ def is_image(evidence: Evidence) -> bool:
 def conclude(study_instance_uid: str, evidence: Sequence[Evidence], *, revision: int, analysed_at: datetime) -> list[Report]:
     """One report per model that analysed an image or broke on all; with none, one FAILED or DECLINED report: no silence."""
     spoken: dict[str, ModelIdentity] = {}
-    findings: dict[str, list[Finding]] = {}
+    seen: dict[str, list[Seen]] = {}
     for item in evidence:
         for answer in item.answer.models:
             if answer.outcome is Outcome.ANALYSED:
                 spoken[answer.model.device_uid] = answer.model
-                findings.setdefault(answer.model.device_uid, []).extend(answer.findings)
+                found = [Seen(finding=finding, view_rank=answer.view_rank) for finding in answer.findings]
+                seen.setdefault(answer.model.device_uid, []).extend(found)
     broken = {
         answer.model.device_uid: answer.model
         for item in evidence
@@ -55,9 +62,10 @@ def conclude(study_instance_uid: str, evidence: Sequence[Evidence], *, revision:
             outcome=outcome,
             reason=reason,
             evidence=tuple(evidence),
-            findings=tuple(findings.get(model.device_uid, ())),
+            findings=tuple(one.finding for one in seen.get(model.device_uid, ())),
             revision=revision,
             analysed_at=analysed_at,
+            conclusions=study_findings(seen.get(model.device_uid, ())),
         )
 
     return [

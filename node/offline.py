@@ -17,7 +17,7 @@ import numpy.typing as npt
 from domain.identity import Identity
 from domain.types import Document, Evidence, Outcome, Reason, Report, Species
 from inference.engine import Engine
-from node.conclude import conclude, is_image, study_outcome
+from node.conclude import conclude, is_image, study_outcome, without_shadows
 from node.writing import Before, Owed, Writing
 from sr_writer import Header, read_header
 
@@ -92,7 +92,7 @@ def _analyse(path: Path, engine: Engine, assumed_species: Species) -> AnalysedIm
     unread = answer.outcome is Outcome.FAILED and seen.radiograph is None
     if (unread or not answer.ref.sop_instance_uid) and answer.reason is not None:
         return Rejected(path=path, reason=answer.reason)
-    evidence = Evidence(answer=answer, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), path=path)
+    evidence = Evidence(answer=without_shadows(answer), sha256=hashlib.sha256(path.read_bytes()).hexdigest(), path=path)
     if not is_image(evidence):
         return Rejected(path=path, reason=answer.reason or Reason(code="not_an_image"))
     header = read_header(path)

@@ -38,7 +38,17 @@ from ledger.images import ImageRow
 from ledger.store import Ledger, Transaction
 from ledger.tasks import Task
 from node import upkeep
-from node.conclude import conclude, evidence_of, given_up, is_image, local_time, said_of, study_outcome, urgent_sentences
+from node.conclude import (
+    conclude,
+    evidence_of,
+    given_up,
+    is_image,
+    local_time,
+    said_of,
+    study_outcome,
+    urgent_sentences,
+    without_shadows,
+)
 from node.writing import Before, Owed, Writing
 from spool import Spool
 
@@ -94,7 +104,7 @@ class Pipeline:
             image = images.get(tx, int(task.key))
             said = images.get_study(tx, image.study_instance_uid).species
         seen = engine.look(image.path, assumed_species=self._assumed_species(image), corrected_species=said)
-        evidence = Evidence(answer=seen.answer, sha256=image.sha256, path=image.path)
+        evidence = Evidence(answer=without_shadows(seen.answer), sha256=image.sha256, path=image.path)
         written: list[Owed] = []
         if is_image(evidence):
             written = self.writing.of_image(
