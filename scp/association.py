@@ -84,6 +84,7 @@ class AcceptedAssociation(Association):
         *,
         server: AssociationServer,
         connection: socket,
+        peer_host: str,
         reception: Reception,
         ended: Callable[[AcceptedAssociation], None],
     ) -> None:
@@ -94,7 +95,6 @@ class AcceptedAssociation(Association):
         self.commitment = None if reception.commitments is None else CommitmentService(reception.commitments)
         self.admitted: Admitted | None = None
         self.acse = _Acceptor(self)
-        peer_host = str(connection.getpeername()[0])
         self.dul = UpperLayer(
             self,
             peer_host=peer_host,

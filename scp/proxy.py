@@ -64,7 +64,7 @@ def read_header(data: bytes) -> ProxyHeader | None:
     addresses = data[_FIXED.size : length]
     _require_whole_tlvs(addresses[_ADDRESS_BYTES[family] :])
     source = ipaddress.ip_address(addresses[: 4 if family == _TCP4 else 16])
-    return ProxyHeader(length=length, source=str(source), local=False)
+    return ProxyHeader(length=length, source=str(address_of(str(source))), local=False)
 
 
 def _require_whole_tlvs(data: bytes) -> None:

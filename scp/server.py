@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -63,7 +64,8 @@ class Server(AssociationServer):
         return few
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  socketserver's signature
-        log.exception("connection could not be handled", peer=client_address[0])
+        if not isinstance(sys.exception(), OSError):  # that is a caller who has gone already, such as a health check
+            log.exception("connection could not be handled", peer=client_address[0])
 
     def began(self, association: AcceptedAssociation) -> None:
         with self._changed:
@@ -101,6 +103,7 @@ class _Handler(RequestHandler):
             ae,
             server=server,
             connection=cast(socket, self.request),
+            peer_host=str(self.client_address[0]),
             reception=server.reception,
             ended=server.ended,
         )

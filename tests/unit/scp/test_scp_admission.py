@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config.settings import Modality, Node
+from config.settings import Destination, Modality, Node
 from scp.admission import (
     CALLED_AE_NOT_RECOGNISED,
     CALLING_AE_NOT_RECOGNISED,
@@ -91,3 +91,51 @@ def test_the_node_may_verify_itself(host: str) -> None:
 def test_nobody_else_is_the_node() -> None:
     assert isinstance(decide("HOUNDSFIELD", "192.0.2.30", modalities=()), Rejected)
     assert isinstance(decide("HOUNDSFIELD", "127.0.0.1", "PACS", modalities=()), Rejected)
+
+
+PACS = Destination(name="clinic-pacs", ae_title="PACS", host="192.0.2.10", verify="commitment")
+NAMED = Destination(name="named", ae_title="NAMED", host="localhost", verify="commitment")
+FOUND = Destination(name="found", ae_title="FOUND", host="192.0.2.11")
+
+
+def decide_with_destinations(calling: str, host: str, **more: str) -> Admitted | Rejected:
+    both = Modality(name="archive", ae_title="PACS", host="192.0.2.0/24")
+    modalities = ALL + ((both,) if more.pop("also", "") else ())
+    caller = Caller(calling_ae=calling, called_ae=more.get("called", "HOUNDSFIELD"), peer_host=host, local_host="192.0.2.5")
+    return Admission(node=NODE, modalities=modalities, destinations=[PACS, NAMED, FOUND]).decide(caller)
+
+
+def test_a_destination_that_reports_is_let_in_for_that() -> None:
+    assert decide_with_destinations("PACS", "192.0.2.10") == Admitted(modality=None, destination="clinic-pacs")
+    assert decide_with_destinations("NAMED", "127.0.0.1") == Admitted(modality=None, destination="named")
+    assert decide_with_destinations("PACS", "192.0.2.10", also="x") == Admitted(
+        modality="archive", destination="clinic-pacs"
+    )
+    assert decide_with_destinations("PACS", "192.0.2.99", also="x") == Admitted(modality="archive")
+
+
+@pytest.mark.parametrize(
+    ("calling", "host", "called"),
+    [("PACS", "192.0.2.11", "HOUNDSFIELD"), ("PACS", "192.0.2.10", "OTHER"), ("FOUND", "192.0.2.11", "HOUNDSFIELD")],
+)
+def test_other_destinations_are_not(calling: str, host: str, called: str) -> None:
+    assert isinstance(decide_with_destinations(calling, host, called=called), Rejected)
+
+
+def test_a_destination_that_calls_from_elsewhere_is_named() -> None:
+    decision = decide_with_destinations("PACS", "192.0.2.11")
+    assert isinstance(decision, Rejected)
+    assert decision.reason == "PACS at 192.0.2.11 called; [[destination]] clinic-pacs has host 192.0.2.10"
+
+
+@pytest.mark.parametrize(
+    ("calling", "admitted"), [("DRROOM1", "dr-room-1"), ("DRROOM2", "dr-room-2"), ("", None), ("NO", None)]
+)
+def test_behind_a_silent_proxy_the_title_alone_decides_and_a_blank_one_does_not(calling: str, admitted: str | None) -> None:
+    caller = Caller(calling_ae=calling, called_ae="HOUNDSFIELD", peer_host="198.51.100.9", hidden=True)
+    decision = Admission(node=NODE, modalities=ALL).decide(caller)
+    if admitted:
+        assert decision == Admitted(modality=admitted)
+    else:
+        assert isinstance(decision, Rejected)
+        assert "behind the proxy 198.51.100.9" in decision.reason

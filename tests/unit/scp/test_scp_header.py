@@ -251,3 +251,41 @@ def test_real_file_without_uids_is_refused() -> None:
     data_set = path.read_bytes()[144 + meta.FileMetaInformationGroupLength :]
     with pytest.raises(DataSetUnusable, match="no SOP Class UID"):
         read_identifiers(data_set, meta.TransferSyntaxUID)
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(
+    st.sampled_from(SYNTAXES),
+    st.sampled_from(["STAT", "HIGH", "ROUTINE", "MEDIUM", "LOW", "", None]),
+    st.sampled_from(["top", "request", "elsewhere"]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_urgency_is_the_priority_of_the_request(
+    transfer_syntax: str, priority: str | None, place: str, undefined_sequence: bool, undefined_item: bool
+) -> None:
+    sent = image()
+    sent.add_new(0x00081140, "SQ", nested(2, undefined=undefined_item, private=False))
+    sent.add_new(0x7FE00010, "OW", b"\x40\x00\x03\x10" * 50)  # what looks like the tag
+    item = Dataset()
+    item.add_new(0x00400007, "LO", "Thorax")
+    item.is_undefined_length_sequence_item = undefined_item
+    if priority is not None:
+        (sent if place == "top" else item).add_new(0x00401003, "CS", priority)
+    tag = 0x00400275 if place == "request" else 0x00400008
+    sent.add_new(tag, "SQ", [item, Dataset()])
+    sent[tag].is_undefined_length = undefined_sequence
+    read = read_identifiers(encode(sent, transfer_syntax), transfer_syntax)
+    assert read.urgent is (priority in ("STAT", "HIGH") and place != "elsewhere")
+    assert read.sop_instance_uid == IDENTIFIERS.sop_instance_uid
+
+
+@pytest.mark.parametrize("cut", range(1, 30))
+def test_damage_behind_the_uids_costs_the_urgency_and_not_the_image(cut: int) -> None:
+    sent = image()
+    sent.add_new(0x00401003, "CS", "STAT")
+    encoded = encode(sent, ImplicitVRLittleEndian)
+    assert read_identifiers(encoded, ImplicitVRLittleEndian).urgent
+    damaged = encoded[: len(encoded) - cut] if cut < 20 else encoded[:-12] + bytes([cut]) * 12
+    read = read_identifiers(damaged, ImplicitVRLittleEndian)
+    assert (read.urgent, read.study_instance_uid) == (False, IDENTIFIERS.study_instance_uid)
