@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import analyse, demo, models, network, parts, phantom, send_test, settings, status, tasks
+from cli import analyse, backup, demo, models, network, parts, phantom, send_test, settings, status, tasks
 from domain.errors import HoundsfieldError
 from node.logs import quiet_libraries
 
@@ -28,6 +28,7 @@ app.command("send")(network.send)
 app.command("echo")(network.echo)
 app.command("send-test")(send_test.send_test)
 app.command("status")(status.status)
+app.command("backup")(backup.backup)
 app.add_typer(settings.app, name="config")
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(models.app, name="models")
