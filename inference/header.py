@@ -1,6 +1,6 @@
 """What a DICOM header says about an image, read tolerantly: a broken value counts as absent, and nothing here raises.
 
-No attribute that identifies an animal or an owner is read.
+No attribute that identifies an animal or an owner is read here.
 """
 
 from __future__ import annotations
@@ -13,11 +13,20 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code as DicomCode
 
-from domain.types import Patient, Region, Source, SpacingSource, Species, View
+from domain.types import Region, SpacingSource, View
 from inference import vocabulary
 
 SPACING_RANGE_MM = (0.005, 2.0)  # of any detector, from intraoral to fluoroscopy
 ASPECT_RANGE = (0.25, 4.0)
+
+# Where consoles print what was chosen on them, the most particular first.
+_DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription", "StudyDescription")
+# Patient Orientation of quadrupeds and bipeds (PS3.3 C.7.6.1.1.1): two letters before one.
+_DIRECTION = r"LE|RT|CR|CD|PR|DI|PA|PL|[DVRMLAPHF]"
+_AXIS_OF = {
+    **dict.fromkeys(("CR", "CD", "H", "F"), "head to tail"),
+    **dict.fromkeys(("D", "V", "A", "P"), "back to belly"),
+}
 
 
 def value(ds: Dataset, keyword: str) -> Any:
@@ -50,9 +59,9 @@ def number(ds: Dataset, keyword: str) -> float | None:
 
 
 def numbers(ds: Dataset, keyword: str) -> list[float]:
-    """All values as finite numbers; empty when one of them is none."""
+    """All values as finite numbers, with a point or a comma; empty when one of them is none."""
     try:
-        found = [float(item) for item in values(ds, keyword)]
+        found = [float(str(item).replace(",", ".")) for item in values(ds, keyword)]
     except (TypeError, ValueError):
         return []
     return found if all(math.isfinite(item) for item in found) else []
@@ -68,8 +77,13 @@ def items(ds: Dataset, keyword: str) -> list[Dataset]:
 
 
 def codes(ds: Dataset, keyword: str) -> list[DicomCode]:
+    """SNOMED's older designators as the one that pydicom knows how to translate."""
     found = [(text(item, "CodeValue"), text(item, "CodingSchemeDesignator")) for item in items(ds, keyword)]
-    return [DicomCode(value=code, scheme_designator=scheme, meaning="") for code, scheme in found if code and scheme]
+    return [
+        DicomCode(value=code, scheme_designator="SRT" if scheme in ("SNM3", "99SDM") else scheme, meaning="")
+        for code, scheme in found
+        if code and scheme
+    ]
 
 
 def spacing_of(ds: Dataset) -> tuple[tuple[float, float] | None, SpacingSource]:
@@ -109,32 +123,43 @@ def pixel_aspect_of(ds: Dataset) -> float:
 
 
 def region_of(ds: Dataset) -> Region | None:
-    """A code is more deliberate than the protocol's string."""
+    """A code is more deliberate than the protocol's string; a description is asked only where both are silent."""
     for code in codes(ds, "AnatomicRegionSequence"):
-        if code.scheme_designator in ("SCT", "SRT", "SNM3"):
-            found = vocabulary.region_of_code(code)
-            if found is not None:
-                return found
-    return vocabulary.region_of_text(text(ds, "BodyPartExamined"))
+        found = vocabulary.region_of_code(code)
+        if found is not None:
+            return found
+    part = text(ds, "BodyPartExamined")
+    if part:
+        return vocabulary.region_of_text(part)
+    said = (vocabulary.region_of_text(text(ds, keyword)) for keyword in _DESCRIPTIONS)
+    return next((region for region in said if region is not None), None)
 
 
 def view_of(ds: Dataset, region: Region | None) -> View | None:
-    for code in codes(ds, "ViewCodeSequence"):
+    """A code, the view's own string; where both are silent a description, and last how the animal lies in the image."""
+    coded = codes(ds, "ViewCodeSequence")
+    for code in coded:
         found = vocabulary.view_of_code(code, region)
         if found is not None:
             return found
-    return vocabulary.view_of_text(text(ds, "ViewPosition"), region) or _view_of_orientation(ds, region)
+    position = text(ds, "ViewPosition")
+    found = vocabulary.view_of_text(position, region) or vocabulary.view_in_words(position, region)
+    if found is None and not position and not coded:
+        said = (vocabulary.view_in_words(text(ds, keyword), region) for keyword in _DESCRIPTIONS)
+        found = next((view for view in said if view is not None), None)
+    return found or _view_of_orientation(ds, region)
 
 
 def _view_of_orientation(ds: Dataset, region: Region | None) -> View | None:
-    """A trunk shown head to tail and spine to belly is seen from the side; ventrodorsal and dorsoventral look alike here."""
-    directions = [re.sub(r"[^A-Z]", "", str(item).upper()) for item in values(ds, "PatientOrientation")]
-    if len(directions) != 2 or region is Region.LIMB:
+    """A trunk shown head to tail and spine to belly is seen from the side; ventrodorsal and dorsoventral look alike here.
+
+    The first of several letters is the main direction. An animal described as a biped has a head, feet, a front and a back.
+    """
+    if region is Region.LIMB:
         return None
-    along = {"CD", "CR", "LE", "RT", "H", "F"}
-    across = {"D", "V", "A", "P"}
-    first, second = directions
-    return View.LATERAL if (first in along and second in across) or (first in across and second in along) else None
+    found = [re.match(_DIRECTION, str(item).upper().strip()) for item in values(ds, "PatientOrientation")]
+    axes = {_AXIS_OF.get(match[0]) for match in found if match is not None}
+    return View.LATERAL if len(found) == 2 and axes == {"head to tail", "back to belly"} else None
 
 
 def laterality_of(ds: Dataset) -> str | None:
@@ -149,37 +174,3 @@ def is_capture(ds: Dataset) -> bool:
     """Whether text and marks may be part of the pixels, as far as the header knows."""
     burned_in = text(ds, "BurnedInAnnotation").upper()
     return burned_in == "YES" or (burned_in != "NO" and text(ds, "ConversionType").upper() in _CAPTURES)
-
-
-def patient_of(ds: Dataset, assumed_species: Species | None) -> Patient:
-    """What a model may need to know of the animal; a species that the header does not name is the assumed one."""
-    species, source = species_of(ds), Source.HEADER
-    if species is None:
-        species, source = assumed_species, Source.ASSUMED if assumed_species is not None else Source.UNKNOWN
-    return Patient(
-        species=species,
-        species_source=source,
-        breed=text(ds, "PatientBreedDescription") or None,
-        sex=text(ds, "PatientSex") or None,
-        neutered={"ALTERED": True, "UNALTERED": False}.get(text(ds, "PatientSexNeutered").upper()),
-        age_years=_age_years(text(ds, "PatientAge")),
-    )
-
-
-def species_of(ds: Dataset) -> Species | None:
-    for code in codes(ds, "PatientSpeciesCodeSequence"):
-        found = vocabulary.species_of_code(code)
-        if found is not None:
-            return found
-    for item in items(ds, "PatientSpeciesCodeSequence"):
-        found = vocabulary.species_of_text(text(item, "CodeMeaning"))
-        if found is not None:
-            return found
-    return vocabulary.species_of_text(text(ds, "PatientSpeciesDescription"))
-
-
-def _age_years(given: str) -> float | None:
-    match = re.fullmatch(r"(\d{3})([DWMY])", given)
-    if match is None:
-        return None
-    return int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}[match[2]]

@@ -17,7 +17,7 @@ from pydicom.uid import UID
 
 from domain.errors import HoundsfieldError, ImageUnreadable
 from domain.types import InstanceRef, Radiograph, Species
-from inference import colour, header
+from inference import colour, header, signalment
 from inference.decoding import Frame, decode
 from inference.elements import Elements, PixelData, read_elements
 from inference.grayscale import Grays, Rescale, StoredFormat, Transform, Words, display
@@ -71,7 +71,7 @@ def compose(
         view=header.view_of(ds, region),
         region=region,
         laterality=header.laterality_of(ds),
-        patient=header.patient_of(ds, assumed_species),
+        patient=signalment.patient_of(ds, assumed_species),
         decoder=decoder,
         burned_in=captured or header.is_capture(ds),
         frames=frame.frames,

@@ -16,6 +16,10 @@ from domain.types import Region, Species, View
 _Kind = TypeVar("_Kind")
 
 
+def _words(given: str) -> frozenset[str]:
+    return frozenset(given.split())
+
+
 def _snomed(value: str) -> DicomCode:
     return DicomCode(value=value, scheme_designator="SCT", meaning="")
 
@@ -37,6 +41,28 @@ _SPECIES_WORDS = {
         "equine horse pony bovine cow ovine sheep caprine goat porcine pig swine lapine rabbit leporine avian bird parrot "
         "reptile turtle tortoise snake lizard ferret hamster rat mouse rodent chinchilla hedgehog primate monkey human "
         "homo 말 소 돼지 토끼 조류 새 앵무새 거북이 페럿 햄스터 사람 馬 牛 兎 лошадь кролик"
+    ),
+}
+
+# Species that a protocol or a description names: without words that mean something else there (CAT, 개: piece).
+_FREE_TEXT_WORDS = {
+    Species.DOG: "canine dog dogs k9 puppy hund chien perro 강아지 犬 собака собаки",
+    Species.CAT: "feline kitten katze 고양이 猫 кошка кошки",
+    Species.OTHER: "equine bovine ovine porcine lapine avian rabbit bird ferret 토끼 조류 페럿 кролик",
+}
+# Breeds by a word that names no breed of another species; those with reference intervals are in domain.breeds.
+_BREED_WORDS = {
+    Species.DOG: (
+        "laika лайка maltese 말티즈 poodle 푸들 пудель chihuahua 치와와 чихуахуа beagle 비글 бигль terrier 테리어 терьер "
+        "spaniel 스패니얼 спаниель retriever 리트리버 ретривер shepherd 셰퍼드 овчарка schnauzer 슈나우저 шнауцер "
+        "bichon 비숑 jindo 진도 진돗개 shiba 시바 spitz 스피츠 шпиц husky 허스키 хаски corgi 코기 корги collie 콜리 "
+        "колли rottweiler 로트와일러 ротвейлер doberman 도베르만 доберман malamute 말라뮤트 samoyed 사모예드 hound "
+        "setter pointer mastiff 마스티프 дворняжка pinscher 핀셔 yorkshire yorkie 요크셔 요키 "
+        "papillon 빠삐용 coton 꼬똥 maltipoo 말티푸"
+    ),
+    Species.CAT: (
+        "persian 페르시안 siamese 샴 ragdoll 랙돌 bengal 벵갈 abyssinian 아비시니안 shorthair longhair dsh dlh mainecoon "
+        "메인쿤 코숏 코리안숏헤어 숏헤어 러시안블루 sphynx 스핑크스 munchkin 먼치킨 мейнкун сфинкс"
     ),
 }
 
@@ -62,15 +88,17 @@ _REGION_CODES = {
     Region.OTHER: ("76752008", "53036007"),
 }
 _REGION_WORDS = {
-    Region.THORAX: "THORAX CHEST LUNG LUNGS HEART RIB RIBS STERNUM TRACHEA 흉부 胸部",
-    Region.ABDOMEN: "ABDOMEN ABD BLADDER KIDNEY STOMACH COLON UTERUS 복부 腹部",
-    Region.PELVIS: "PELVIS HIP HIPS 골반 고관절 骨盤",
-    Region.SPINE: "SPINE CSPINE TSPINE LSPINE SSPINE CTSPINE TLSPINE LSSPINE COCCYX SACRUM 척추 경추 흉추 요추 脊椎",
-    Region.HEAD: "HEAD SKULL BRAIN JAW MANDIBLE MAXILLA TMJ TEETH DENTAL SINUS ORBIT NOSE 두부 두개골 頭部",
+    Region.THORAX: "THORAX CHEST LUNG LUNGS HEART RIB RIBS STERNUM TRACHEA 흉부 胸部 грудь грудная грудной легкие",
+    Region.ABDOMEN: "ABDOMEN ABD BLADDER KIDNEY STOMACH COLON UTERUS 복부 腹部 живот брюшная",
+    Region.PELVIS: "PELVIS HIP HIPS 골반 고관절 骨盤 таз тазобедренный",
+    Region.SPINE: (
+        "SPINE CSPINE TSPINE LSPINE SSPINE CTSPINE TLSPINE LSSPINE COCCYX SACRUM 척추 경추 흉추 요추 脊椎 позвоночник"
+    ),
+    Region.HEAD: "HEAD SKULL BRAIN JAW MANDIBLE MAXILLA TMJ TEETH DENTAL SINUS ORBIT NOSE 두부 두개골 頭部 череп голова",
     Region.LIMB: (
         "EXTREMITY LIMB LEG ARM ARMS LEGS ELBOW SHOULDER SCAPULA HUMERUS FOREARM RADIUS ULNA CARPUS WRIST HAND FOOT PAW "
         "FEMUR KNEE STIFLE PATELLA TIBIA FIBULA TARSUS ANKLE HOCK DIGIT TOE FINGER FORELIMB HINDLIMB METACARPUS METATARSUS "
-        "사지 앞다리 뒷다리 무릎 슬관절 주관절 팔꿈치 어깨 四肢"
+        "사지 앞다리 뒷다리 무릎 슬관절 주관절 팔꿈치 어깨 四肢 конечность локоть колено плечо"
     ),
     Region.OTHER: "BREAST NECK 경부",
 }
@@ -91,8 +119,8 @@ _VIEW_CODES = {
 _ANTERO_POSTERIOR, _POSTERO_ANTERIOR = "399348003", "272479007"
 
 _VIEW_WORDS = {
-    View.RIGHT_LATERAL: "RL RLAT RTLAT RIGHTLAT RIGHTLATERAL LATR LATRT RTLATERAL RLATERAL LERTL 우측외측 우외측",
-    View.LEFT_LATERAL: "LL LLAT LTLAT LEFTLAT LEFTLATERAL LATL LATLT LTLATERAL LLATERAL RTLEL 좌측외측 좌외측",
+    View.RIGHT_LATERAL: "RL RLR RLAT RTLAT RIGHTLAT RIGHTLATERAL LATR LATRT RTLATERAL RLATERAL LERTL 우측외측 우외측",
+    View.LEFT_LATERAL: "LL LLR LLAT LTLAT LEFTLAT LEFTLATERAL LATL LATLT LTLATERAL LLATERAL RTLEL 좌측외측 좌외측",
     View.LATERAL: "LAT LATERAL 외측 측면",
     View.VENTRODORSAL: "VD VENTRODORSAL 복배",
     View.DORSOVENTRAL: "DV DORSOVENTRAL 배복",
@@ -100,6 +128,15 @@ _VIEW_WORDS = {
     View.CAUDOCRANIAL: "CDCR CAUDOCRANIAL",
     View.MEDIOLATERAL: "ML MEDIOLATERAL",
     View.LATEROMEDIAL: "LM LATEROMEDIAL",
+}
+_LATERAL_WORDS = _words("lat lateral laterolateral ll 외측 외측상 측면 側面 боковая боковой бок")
+_RIGHT_WORDS = _words("r rt right rl rlr rlat 우 우측 오른쪽 правый правая правое")
+_LEFT_WORDS = _words("l lt left llr llat 좌 좌측 왼쪽 левый левая левое")
+_SAGITTAL_WORDS = {
+    View.VENTRODORSAL: _words("vd ventrodorsal 복배 복배상 вентродорсальная"),
+    View.DORSOVENTRAL: _words("dv dorsoventral 배복 배복상 дорсовентральная"),
+    View.CRANIOCAUDAL: _words("crcd craniocaudal"),
+    View.CAUDOCRANIAL: _words("cdcr caudocranial"),
 }
 
 
@@ -110,6 +147,14 @@ def species_of_code(code: DicomCode) -> Species | None:
 def species_of_text(given: str) -> Species | None:
     """None when no word is known, or when words of several species are there."""
     return _only(_named(_SPECIES_WORDS, re.findall(r"\w+", given.casefold())))
+
+
+def species_of_breed(given: str) -> Species | None:
+    return _only(_named(_BREED_WORDS, re.findall(r"\w+", given.casefold())))
+
+
+def species_in_free_text(given: str) -> Species | None:
+    return _only(_named(_FREE_TEXT_WORDS, re.findall(r"\w+", given.casefold())))
 
 
 def region_of_code(code: DicomCode) -> Region | None:
@@ -135,6 +180,19 @@ def view_of_text(given: str, region: Region | None) -> View | None:
     if letters in ("AP", "PA"):
         return _sagittal(region, antero_posterior=letters == "AP")
     return _only(_named(_VIEW_WORDS, [letters.casefold()]))
+
+
+def view_in_words(given: str, region: Region | None) -> View | None:
+    """Of a description: "Thorax LAT R", "흉부 우측 외측". None for two views; of a limb, a side is not the view's."""
+    words = set(re.findall(r"[^\W\d_]+", given.casefold()))
+    found = {view for view, known in _SAGITTAL_WORDS.items() if words & known}
+    if words & _LATERAL_WORDS:
+        right, left = bool(words & _RIGHT_WORDS), bool(words & _LEFT_WORDS)
+        if region is Region.LIMB or right == left:
+            found.add(View.LATERAL)
+        else:
+            found.add(View.RIGHT_LATERAL if right else View.LEFT_LATERAL)
+    return _only(found)
 
 
 def _sagittal(region: Region | None, *, antero_posterior: bool) -> View | None:

@@ -14,8 +14,9 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from domain.types import Region, Source, SpacingSource, Species, View
-from inference import header, vocabulary
+from inference import header, signalment, vocabulary
 
+UNDESCRIBED: dict[str, Any] = {"SeriesDescription": None, "StudyDescription": None}
 CALIBRATED, DETECTOR, UNKNOWN = SpacingSource.CALIBRATED, SpacingSource.DETECTOR, SpacingSource.UNKNOWN
 
 
@@ -76,15 +77,19 @@ def test_pixel_aspect(elements: dict[str, Any], aspect: float) -> None:
 @pytest.mark.parametrize(
     ("description", "species"),
     [
-        *[(text, Species.DOG) for text in ("Canine", "DOG", "CANIS LUPUS FAMILIARIS", "개", "개 (믹스)", "Hund", "견")],
+        *[
+            (text, Species.DOG)
+            for text in ("Canine", "DOG", "CANIS LUPUS FAMILIARIS", "개", "개 (믹스)", "Hund", "견", "лайка", "Maltese")
+        ],
         *[(text, Species.CAT) for text in ("Feline", "cat", "고양이", "Felis catus", "Katze")],
         *[(text, Species.OTHER) for text in ("Equine", "토끼", "Avian", "ferret")],
-        *[(text, None) for text in ("", "лайка", "Canine/Feline", "Maltese", "unknown", "Catahoula", "개구리")],
+        *[(text, None) for text in ("", "Canine/Feline", "unknown", "Catahoula", "개구리", "Persian Maltese")],
     ],
 )
 def test_species_words_and_no_guess_from_others(description: str, species: Species | None) -> None:
-    ds = dx_dataset(PatientSpeciesCodeSequence=None, PatientSpeciesDescription=description)
-    assert header.species_of(ds) is species
+    silent = dict.fromkeys(("PatientSpeciesCodeSequence", "PatientBreedCodeSequence", "PatientBreedDescription"))
+    ds = dx_dataset(**silent, PatientSpeciesDescription=description)
+    assert signalment.species_of(ds) is species
 
 
 @pytest.mark.parametrize(
@@ -102,21 +107,21 @@ def test_species_words_and_no_guess_from_others(description: str, species: Speci
 def test_species_codes(value: str, scheme: str, meaning: str, species: Species) -> None:
     code = code_item(value, scheme, meaning)
     ds = dx_dataset(PatientSpeciesCodeSequence=[code], PatientSpeciesDescription="Feline" if not meaning else "?")
-    assert header.species_of(ds) is species
+    assert signalment.species_of(ds) is species
 
 
 def test_an_unnamed_species_is_the_assumed_one_and_says_so() -> None:
-    silent = dx_dataset(PatientSpeciesCodeSequence=None, PatientSpeciesDescription=None)
-    assumed = header.patient_of(silent, Species.CAT)
+    silent = dx_dataset(PatientSpeciesCodeSequence=None, PatientSpeciesDescription=None, PatientBreedDescription=None)
+    assumed = signalment.patient_of(silent, Species.CAT)
     assert (assumed.species, assumed.species_source) == (Species.CAT, Source.ASSUMED)
-    nothing = header.patient_of(silent, None)
+    nothing = signalment.patient_of(silent, None)
     assert (nothing.species, nothing.species_source) == (None, Source.UNKNOWN)
-    named = header.patient_of(dx_dataset(), Species.CAT)
+    named = signalment.patient_of(dx_dataset(), Species.CAT)
     assert (named.species, named.species_source) == (Species.DOG, Source.HEADER)
 
 
 def test_an_animal_s_facts() -> None:
-    patient = header.patient_of(dx_dataset(PatientAge="018M"), None)
+    patient = signalment.patient_of(dx_dataset(PatientAge="018M"), None)
     assert (patient.sex, patient.neutered, patient.age_years) == ("F", True, 1.5)
 
 
@@ -130,7 +135,7 @@ def test_an_animal_s_facts() -> None:
     ],
 )
 def test_regions_by_body_part(part: str, region: Region | None) -> None:
-    assert header.region_of(dx_dataset(AnatomicRegionSequence=None, BodyPartExamined=part)) is region
+    assert header.region_of(dx_dataset(AnatomicRegionSequence=None, BodyPartExamined=part, **UNDESCRIBED)) is region
 
 
 def test_a_region_s_code_is_stronger_than_its_string() -> None:
@@ -170,7 +175,7 @@ def test_views_by_code(value: str, scheme: str, view: View | None) -> None:
     ],
 )
 def test_views_by_position(position: str, region: Region | None, view: View | None) -> None:
-    ds = dx_dataset(ViewCodeSequence=None, ViewPosition=position, PatientOrientation=None)
+    ds = dx_dataset(ViewCodeSequence=None, ViewPosition=position, PatientOrientation=None, **UNDESCRIBED)
     assert header.view_of(ds, region) is view
 
 
@@ -180,6 +185,11 @@ def test_views_by_position(position: str, region: Region | None, view: View | No
         (["CD", "V"], Region.THORAX, View.LATERAL),
         (["A", "F"], None, View.LATERAL),
         (["L", "CD"], Region.THORAX, None),
+        (["LE", "CD"], Region.THORAX, None),  # ventrodorsal or dorsoventral: not to be told
+        (["LE", "D"], Region.HEAD, None),  # along the animal's axis
+        (["RTD", "CDV"], None, None),
+        (["CRD", "VRT"], Region.ABDOMEN, View.LATERAL),
+        (["PF", "HA"], None, View.LATERAL),
         (["CD", "V"], Region.LIMB, None),
         (["CD"], None, None),
         (None, None, None),
@@ -188,8 +198,42 @@ def test_views_by_position(position: str, region: Region | None, view: View | No
 def test_a_view_by_orientation_only_where_it_can_be_one(
     orientation: list[str] | None, region: Region | None, view: View | None
 ) -> None:
-    ds = dx_dataset(ViewCodeSequence=None, ViewPosition=None, PatientOrientation=orientation)
+    ds = dx_dataset(ViewCodeSequence=None, ViewPosition=None, PatientOrientation=orientation, **UNDESCRIBED)
     assert header.view_of(ds, region) is view
+
+
+@pytest.mark.parametrize(
+    ("descriptions", "region", "view"),
+    [
+        ({"SeriesDescription": "Грудь LAT"}, Region.THORAX, View.LATERAL),
+        ({"SeriesDescription": "흉부 우측 외측"}, Region.THORAX, View.RIGHT_LATERAL),
+        ({"ProtocolName": "Abdomen Lt. Lat."}, Region.ABDOMEN, View.LEFT_LATERAL),
+        ({"AcquisitionDeviceProcessingDescription": "CANINE LATERAL THORAX 0-15cm"}, Region.THORAX, View.LATERAL),
+        ({"StudyDescription": "Stifle R lat"}, Region.LIMB, View.LATERAL),  # the right stifle, not the right side down
+        ({"SeriesDescription": "Hip VD"}, Region.PELVIS, View.VENTRODORSAL),
+        ({"SeriesDescription": "Thorax VD + LAT"}, Region.THORAX, None),
+        ({"SeriesDescription": "", "StudyDescription": "골반 복배상"}, Region.PELVIS, View.VENTRODORSAL),
+        ({"SeriesDescription": "Lateral thinking"}, None, View.LATERAL),
+        ({"SeriesDescription": "Latte"}, None, None),
+    ],
+)
+def test_a_description_is_asked_where_the_header_is_silent(
+    descriptions: dict[str, str], region: Region | None, view: View | None
+) -> None:
+    silent = dict.fromkeys(("AnatomicRegionSequence", "BodyPartExamined", "ViewCodeSequence", "PatientOrientation"))
+    ds = dx_dataset(**silent, ViewPosition=None, **{**UNDESCRIBED, **descriptions})
+    found = header.region_of(ds)
+    assert (found, header.view_of(ds, found)) == (region, view)
+
+
+def test_an_oblique_s_code_is_no_other_view_by_its_description() -> None:
+    ds = dx_dataset(ViewCodeSequence=[code_item("442640004", "SCT", "oblique")], PatientOrientation=None)
+    assert header.view_of(ds, Region.THORAX) is None
+
+
+def test_an_older_designator_of_snomed() -> None:
+    ds = dx_dataset(ViewCodeSequence=[code_item("R-10242", "SNM3", "cranio-caudal")])
+    assert header.view_of(ds, Region.LIMB) is View.CRANIOCAUDAL
 
 
 BROKEN = st.binary(max_size=40).filter(lambda value: len(value) % 2 == 0)
@@ -217,16 +261,26 @@ def test_no_bytes_in_a_header_break_its_reading(elements: dict[str, bytes]) -> N
     header.view_of(ds, region)
     header.laterality_of(ds)
     assert 0.25 <= header.pixel_aspect_of(ds) <= 4
-    assert header.patient_of(ds, Species.DOG).species is not None
+    assert signalment.patient_of(ds, Species.DOG).species is not None
 
 
-@pytest.mark.parametrize("value", [b"0,15\\0,15", b"abc ", b"auto\\auto ", b"1e400 ", b"nan\\nan "])
+@pytest.mark.parametrize("value", [b"0;15\\0,15", b"abc ", b"auto\\auto ", b"1e400 ", b"nan\\nan "])
 def test_numbers_that_are_none_are_absent(value: bytes) -> None:
     assert header.numbers(raw(PixelSpacing=value), "PixelSpacing") == []
     assert header.number(raw(WindowCenter=value), "WindowCenter") is None
 
 
+def test_a_decimal_comma() -> None:
+    assert header.numbers(raw(PixelSpacing=b"0,15\\0,150 "), "PixelSpacing") == [0.15, 0.15]
+
+
 def test_no_word_stands_for_two_things() -> None:
-    for table in (vocabulary._SPECIES_WORDS, vocabulary._REGION_WORDS, vocabulary._VIEW_WORDS):
+    for table in (
+        vocabulary._FREE_TEXT_WORDS,
+        vocabulary._BREED_WORDS,
+        vocabulary._SPECIES_WORDS,
+        vocabulary._REGION_WORDS,
+        vocabulary._VIEW_WORDS,
+    ):
         words = [word.casefold() for known in table.values() for word in known.split()]
         assert len(words) == len(set(words))
