@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +11,11 @@ import typer
 from rich.progress import Progress
 
 from cli.common import DEFAULT_FILE, ConfigOption, JsonOption, console, errors, print_json, print_table, settings_from
-from config.settings import Destination
-from delivery.echo import Capability, capabilities, sop_class_of
-from delivery.echo import echo as c_echo
+from config.settings import Destination, Node
+from delivery.destination import sender_for
+from delivery.echo import VERIFIED_BY, Capability, sop_class_of
+from delivery.result import StoreResult, StoreState
 from delivery.send import Skipped, send_files
-from delivery.store import StoreResult, StoreState
 from domain.errors import HoundsfieldError, NotFound, SettingsInvalid
 from domain.types import Language, Peer
 
@@ -80,33 +81,13 @@ def echo(
     config: ConfigOption = DEFAULT_FILE,
     json: JsonOption = False,
 ) -> None:
-    """C-ECHO destinations, and say which SOP classes and transfer syntaxes each accepts."""
+    """Ask destinations whether they answer, and what they accept; nothing is sent there to stay."""
     settings = settings_from(config)
     known = {to.name: to for to in settings.destination}
     for name in names or []:
         if name not in known:
             raise NotFound(f"no [[destination]] is called {name!r}; known: {', '.join(known) or 'none'}")
-    report = []
-    for name in names or list(known):
-        to = known[name]
-        peer = to.peer(settings.node.ae_title)
-        entry: dict[str, object] = {"name": name, "answers": False, "error": None, "accepts": [], "warnings": []}
-        try:
-            c_echo(peer, timeout_seconds=to.timeout_seconds)
-            entry["answers"] = True
-            services = capabilities(peer, timeout_seconds=to.timeout_seconds)
-            entry["warnings"] = _not_taken(to, services, settings.node.language)
-            entry["accepts"] = [
-                {
-                    "sop_class_uid": service.sop_class_uid,
-                    "name": service.name,
-                    "transfer_syntaxes": [{"uid": syntax.uid, "name": syntax.name} for syntax in service.transfer_syntaxes],
-                }
-                for service in services
-            ]
-        except HoundsfieldError as error:
-            entry["error"] = str(error)
-        report.append(entry)
+    report = [_asked(known[name], settings.node) for name in names or list(known)]
     if json:
         print_json(report)
     else:
@@ -115,23 +96,50 @@ def echo(
         raise typer.Exit(1)
 
 
-def _not_taken(to: Destination, services: list[Capability], language: Language) -> list[str]:
-    """A sentence for each document that the settings send there and the peer does not take."""
+def _asked(to: Destination, node: Node) -> dict[str, object]:
+    entry: dict[str, object] = {"name": to.name, "kind": to.kind, "answers": False, "error": None, "says": ""}
+    entry |= {"accepts": [], "warnings": []}
+    try:
+        check = sender_for(to, calling_ae=node.ae_title).check()
+    except HoundsfieldError as error:
+        return entry | {"error": str(error)}
+    services = check.capabilities
+    return entry | {
+        "answers": True,
+        "says": check.says,
+        "warnings": _not_taken(to, services, node.language) if services else [],
+        "accepts": [
+            {
+                "sop_class_uid": service.sop_class_uid,
+                "name": service.name,
+                "transfer_syntaxes": [{"uid": syntax.uid, "name": syntax.name} for syntax in service.transfer_syntaxes],
+            }
+            for service in services
+        ],
+    }
+
+
+def _not_taken(to: Destination, services: Sequence[Capability], language: Language) -> list[str]:
+    """A sentence for each document that the settings send there, and each way to verify it, that the peer does not take."""
     taken = {service.sop_class_uid for service in services if service.accepted}
     names = {service.sop_class_uid: service.name for service in services}
     wanted = {kind: sop_class_of(kind, to.style(language)) for kind in to.wanted}
-    return [
+    warnings = [
         f'{to.name} does not take {names[uid]}: enable it there, or leave "{kind.value}" out of its documents'
         for kind, uid in wanted.items()
         if uid is not None and uid not in taken
     ]
+    verifier = VERIFIED_BY.get(to.verify)
+    if verifier is not None and verifier not in taken:
+        warnings.append(f"{to.name} does not take {names[verifier]}: enable it there, or set verify to another value")
+    return warnings
 
 
 def _print(report: list[dict[str, object]]) -> None:
     if not report:
         console.print("No [[destination]] is configured.")
     for entry in report:
-        said = "answers" if entry["answers"] else f"DOES NOT ANSWER: {entry['error']}"
+        said = f"answers; {entry['says']}" if entry["answers"] else f"DOES NOT ANSWER: {entry['error']}"
         console.print(f"{entry['name']}: {said}")
         warnings = entry["warnings"]
         for warning in warnings if isinstance(warnings, list) else []:

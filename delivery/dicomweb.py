@@ -57,7 +57,7 @@ class DicomwebSender:
             answer = self._ask(session, "GET", "studies", params={"limit": "1"}, headers={"Accept": _JSON})
         if answer.status_code not in (200, 204) or (answer.content and _JSON not in answer.headers.get("Content-Type", "")):
             raise PeerRefused(f"{where(self.to)} does not answer as DICOMweb ({answer.status_code}); check url")
-        return Check(says="answers QIDO-RS; what it takes by STOW-RS shows only when a document is sent")
+        return Check(says="queries are allowed (QIDO-RS); what is taken by STOW-RS shows only when a document is sent")
 
     def _send(self, session: requests.Session, document: Document, file: Part10) -> StoreResult:
         """Looked for first: PS3.18 leaves it to the server whether an object that it has is replaced."""

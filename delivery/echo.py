@@ -27,6 +27,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     EnhancedSRStorage,
     GrayscaleSoftcopyPresentationStateStorage,
     KeyObjectSelectionDocumentStorage,
+    StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
     Verification,
 )
@@ -60,6 +61,12 @@ _OFFERED: dict[UID, tuple[UID, ...]] = {
     DigitalXRayImageStorageForProcessing: _IMAGES,
     ComputedRadiographyImageStorage: _IMAGES,
     StudyRootQueryRetrieveInformationModelFind: _UNCOMPRESSED,
+    StorageCommitmentPushModel: _UNCOMPRESSED,
+}
+# What each way to verify asks of the peer.
+VERIFIED_BY = {
+    "find": str(StudyRootQueryRetrieveInformationModelFind),
+    "commitment": str(StorageCommitmentPushModel),
 }
 
 

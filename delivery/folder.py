@@ -54,7 +54,7 @@ class FolderSender:
             probe.unlink()
         except OSError as error:
             raise self._fault(error) from error
-        return Check(says="can be written to, and takes every DICOM object")
+        return Check(says="the folder is there and can be written to")
 
     def _send(self, document: Document, file: Part10) -> StoreResult:
         self._root()

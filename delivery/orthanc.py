@@ -57,7 +57,7 @@ class OrthancSender:
             system = self._json(lambda: client.get("system", allow_redirects=False))
         if not isinstance(system, dict) or "ApiVersion" not in system:
             raise PeerRefused(f"{where(self.to)} is no Orthanc; check url")
-        return Check(says=f"Orthanc {system.get('Version', '')} takes every DICOM object over its REST interface")
+        return Check(says=f"Orthanc {system.get('Version', '')} takes every DICOM object")
 
     def _send(self, client: OrthancApiClient, file: Part10) -> StoreResult:
         """Looked for first: an Orthanc with OverwriteInstances would replace what it has, one without answers as if it kept
