@@ -7,6 +7,7 @@ with node(tmp_path / "node", destinations=[("orthanc", "ORTHANC", pacs.dicom_por
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -49,16 +50,18 @@ def write_settings(
     modality_ae: str = "DRROOM1",
     more: str = "",
     destination_more: str = "",
+    node_more: str = "",
+    quiet_seconds: float = 0.5,
 ) -> Path:
-    """destinations: (name, AE title, port) on loopback. `more` is TOML of [study], `destination_more` of each of them."""
+    """destinations: (name, AE title, port) on loopback. TOML: `more` of [study], `destination_more` of each of them."""
     blocks = "".join(
         f'[[destination]]\nname = "{name}"\nae_title = "{ae}"\nhost = "127.0.0.1"\nport = {peer_port}\n{destination_more}\n'
         for name, ae, peer_port in destinations
     )
     path = folder / "houndsfield.toml"
     path.write_text(
-        f'[node]\nhost = "127.0.0.1"\nport = {port}\ndata_dir = "data"\nlanguage = "en"\n'
-        f"[study]\nquiet_seconds = 0.5\n{more}\n"
+        f'[node]\nhost = "127.0.0.1"\nport = {port}\ndata_dir = "data"\nlanguage = "en"\n{node_more}\n'
+        f"[study]\nquiet_seconds = {quiet_seconds}\n{more}\n"
         f'[[modality]]\nname = "room-1"\nae_title = "{modality_ae}"\n{blocks}',
         encoding="utf-8",
     )
@@ -72,13 +75,25 @@ def node(
     destinations: Sequence[tuple[str, str, int]] = (),
     more: str = "",
     destination_more: str = "",
+    node_more: str = "",
+    quiet_seconds: float = 0.5,
+    environment: dict[str, str] | None = None,
 ) -> Iterator[RunningNode]:
     """Started, answering C-ECHO and with a live worker; ended by SIGTERM, which must end it with status 0."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    settings = write_settings(folder, port=port, destinations=destinations, more=more, destination_more=destination_more)
+    settings = write_settings(
+        folder,
+        port=port,
+        destinations=destinations,
+        more=more,
+        destination_more=destination_more,
+        node_more=node_more,
+        quiet_seconds=quiet_seconds,
+    )
+    command = [sys.executable, "-m", "cli", "serve", "--config", str(settings)]
     with (folder / "node.log").open("ab") as log:
-        process = subprocess.Popen([sys.executable, "-m", "cli", "serve", "--config", str(settings)], stdout=log, stderr=log)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | (environment or {}))
     running = RunningNode(port=port, settings=settings, folder=folder, process=process)
     try:
         end = time.monotonic() + START_SECONDS
