@@ -17,7 +17,7 @@ from pathlib import Path
 
 import structlog
 
-from domain.errors import StorageUnavailable
+from domain.errors import PeerUnavailable, StorageUnavailable
 from inference.engine import Engine
 from ledger import peers, tasks
 from ledger.store import Ledger
@@ -156,7 +156,7 @@ class Worker:
                 log.info("task ended", kind=task.kind, key=task.key, outcome=outcome, seconds=seconds)
             except LeaseLost as error:
                 log.warning("lease lost", task=task.id, error=str(error))
-            except (OSError, StorageUnavailable) as error:
+            except (OSError, StorageUnavailable, PeerUnavailable) as error:  # of the last: an inference server that is away
                 self._again(task, f"{type(error).__name__} at {_place(error)}", STORAGE_RETRY_SECONDS, spent=False)
             except Exception as error:  # noqa: BLE001  the one place where a handler's fault becomes a retry
                 # Foreign exceptions may quote a header: the log and the ledger get their type and place.
