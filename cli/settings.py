@@ -79,4 +79,9 @@ def _hints(settings: Settings) -> list[str]:
         hints.append("no [[modality]] is listed: every caller will be refused")
     if not settings.destination:
         hints.append("no [[destination]] is listed: results stay on this machine")
+    if settings.node.trusted_proxies:
+        hints.append(
+            "node.trusted_proxies: a caller whose proxy sends no PROXY protocol header of version 2 is admitted by its "
+            "AE title alone, whatever host its [[modality]] has"
+        )
     return hints
