@@ -35,7 +35,7 @@ WRITERS: dict[str, tuple[str, int, Callable[[Pixels], bytes]]] = {
     "JPEG-LS": ("1.2.840.10008.1.2.4.80", 12, lambda image: bytes(imagecodecs.jpegls_encode(image))),
     "JPEG-LS near": ("1.2.840.10008.1.2.4.81", 12, lambda image: bytes(imagecodecs.jpegls_encode(image, level=2))),
     "JPEG 2000": ("1.2.840.10008.1.2.4.90", 16, lambda image: _jpeg2000(image, reversible=True, level=0)),
-    "JPEG 2000 lossy": ("1.2.840.10008.1.2.4.91", 12, lambda image: _jpeg2000(image, reversible=False, level=60)),
+    "JPEG 2000 lossy": ("1.2.840.10008.1.2.4.91", 12, lambda image: _jpeg2000(image, reversible=False, level=100)),
     "HTJ2K": (HTJ2K_LOSSLESS, 16, lambda image: bytes(imagecodecs.htj2k_encode(image))),
 }
 LOSSLESS = ("JPEG lossless", "JPEG lossless SV1", "JPEG-LS", "JPEG 2000", "HTJ2K")
