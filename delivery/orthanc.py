@@ -125,7 +125,7 @@ class OrthancSender:
             answer = error.request_response
             fault = fault_of(self.to, error.http_status_code, {} if answer is None else answer.headers)
             if fault is None:
-                words = "" if answer is None else plain(answer)
+                words = (error.msg or "") if answer is None else plain(answer)
                 fault = _Refusal(f"{where(self.to)} refused a request", status=error.http_status_code, words=words)
             raise fault from None
         except OrthancApiException as error:
