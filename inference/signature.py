@@ -29,9 +29,7 @@ def require_signature(directory: Path, *, trusted_keys: Sequence[str], required:
         signature = base64.b64decode((directory / SIGNATURE).read_text(encoding="ascii"), validate=False)
     except FileNotFoundError as error:
         if required:
-            raise ModelInvalid(
-                f"model package {directory.name}: it is not signed, and the settings want it to be"
-            ) from error
+            raise ModelInvalid(f"model package {directory.name}: it is not signed, and must be") from error
         return False
     except (OSError, UnicodeDecodeError, binascii.Error) as error:
         raise ModelInvalid(f"model package {directory.name}: {SIGNATURE} cannot be read") from error
