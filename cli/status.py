@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import shutil
-from typing import Any
+import socket
+from typing import Annotated, Any
 
 import typer
 
 from cli.common import DEFAULT_FILE, ConfigOption, JsonOption, console, moment, print_json, print_table, settings_from
 from config.settings import Settings
 from delivery.echo import echo
-from domain.errors import HoundsfieldError
+from domain.errors import HoundsfieldError, PeerUnavailable, SettingsInvalid
 from domain.types import Peer
 from ledger import peers
 from ledger import status as ledger_status
-from ledger.store import Ledger
 from node.models import used_packages
+from node.parts import open_ledger
 
 FRESH_SECONDS = 30.0
 ECHO_SECONDS = 5.0
 
 
-def status(config: ConfigOption = DEFAULT_FILE, json: JsonOption = False) -> None:
+PartOption = Annotated[
+    str, typer.Option("--part", metavar="scp|worker", help="Only whether this part runs well on this machine: for probes.")
+]
+
+
+def status(config: ConfigOption = DEFAULT_FILE, json: JsonOption = False, part: PartOption = "") -> None:
     """Queues, studies in work, destinations, unknown senders, disk and models."""
     settings = settings_from(config)
+    if part:
+        _require(settings, part)
+        return
     report = _collect(settings)
     if json:
         print_json(report)
@@ -33,11 +42,26 @@ def status(config: ConfigOption = DEFAULT_FILE, json: JsonOption = False) -> Non
         raise typer.Exit(1)
 
 
+def _require(settings: Settings, part: str) -> None:
+    """PeerUnavailable says what is wrong with a part: the whole report would be wrong where the others run elsewhere."""
+    if part == "scp":
+        fault = _listener(settings)
+    elif part == "worker":
+        here = f"worker@{socket.gethostname()}:"
+        with open_ledger(settings.node).reading() as tx:
+            ages = [age for name, age in peers.heartbeats(tx).items() if name.startswith(here)]
+        fault = None if min(ages, default=FRESH_SECONDS + 1) <= FRESH_SECONDS else "no worker of this machine is alive"
+    else:
+        raise SettingsInvalid([f"--part: scp or worker (it is {part!r})"])
+    if fault is not None:
+        raise PeerUnavailable(fault)
+
+
 def _collect(settings: Settings) -> dict[str, Any]:
     listener = _listener(settings)
     models = _models(settings)
     names = [to.name for to in settings.destination]
-    with Ledger(settings.node.data_dir).transaction() as tx:
+    with open_ledger(settings.node).reading() as tx:
         workers = {part: age for part, age in peers.heartbeats(tx).items() if part.startswith("worker@")}
         destinations = peers.destinations(tx, names)
         refused = peers.refused_callers(tx)

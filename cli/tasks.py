@@ -10,7 +10,7 @@ import typer
 from cli.common import DEFAULT_FILE, ConfigOption, JsonOption, console, moment, print_json, print_table, settings_from
 from domain.errors import NotFound
 from ledger import documents, tasks
-from ledger.store import Ledger
+from node.parts import open_ledger
 
 app = typer.Typer(help="What the node owes: waiting, running and dead tasks.", no_args_is_help=True)
 
@@ -18,7 +18,7 @@ app = typer.Typer(help="What the node owes: waiting, running and dead tasks.", n
 @app.command("list")
 def list_tasks(config: ConfigOption = DEFAULT_FILE, json: JsonOption = False) -> None:
     """What is owed, running or dead, oldest first."""
-    with Ledger(settings_from(config).node.data_dir).transaction() as tx:
+    with open_ledger(settings_from(config).node).transaction() as tx:
         rows = tasks.owed(tx)
     if json:
         print_json([dataclasses.asdict(row) for row in rows])
@@ -50,7 +50,7 @@ def retry(
     config: ConfigOption = DEFAULT_FILE,
 ) -> None:
     """Run dead tasks again, from their first attempt. All that are named, or none."""
-    with Ledger(settings_from(config).node.data_dir).transaction() as tx:
+    with open_ledger(settings_from(config).node).transaction() as tx:
         dead = [
             row for row in tasks.owed(tx) if row.state == "dead" and (every or (to is not None and row.destination == to))
         ]
