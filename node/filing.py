@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from config.settings import Destination, Settings
-from delivery.commitment import Commitment, ask_commitment, reason_in_words
+from delivery.commitment import ask_commitment
 from delivery.destination import sender_for
 from delivery.faults import AnswerLost, PeerBusy
 from delivery.result import StoreResult, StoreState
@@ -24,6 +24,7 @@ from ledger import commitments, documents, peers, tasks
 from ledger.documents import DeliveryRow
 from ledger.store import Ledger, Transaction
 from ledger.tasks import LeaseLost, Task
+from node.commitments import answered
 from node.leases import Leases
 
 BATCH = 16  # documents over one connection
@@ -65,18 +66,6 @@ class Filing:
     def verify(self, task: Task) -> str:
         """Look for this document and the others that were stored there; archives index late, so for `verify_seconds`."""
         return self._together(task, self._commit if self._destination(task).verify == "commitment" else self._look)
-
-    def committed(self, answer: Commitment) -> int:
-        """A destination's answer to a request for storage commitment. Returns of how many objects it was asked for."""
-        failed = {uid: reason_in_words(reason) for uid, reason in answer.failed.items()}
-        with self.ledger.transaction() as tx:
-            known = commitments.answered(tx, answer.transaction_uid, committed=answer.committed, failed=failed)
-            for to in self.settings.destination:
-                for uid in failed:
-                    last = commitments.newest(tx, uid, to.name)
-                    if last is not None and last.failure and last.answered_at == tx.now:  # however late it came
-                        tasks.owe(tx, "verify", f"{uid}>{to.name}", queue="delivery", destination=to.name)
-        return known
 
     # A batch
 
@@ -128,12 +117,12 @@ class Filing:
                 self._begin(item)
             return item.begun and not item.outcome
 
-        def answered(document: Document, result: StoreResult) -> None:
+        def heard(document: Document, result: StoreResult) -> None:
             item = by_uid[document.ref.sop_instance_uid]
             self._end(item, lambda tx, item: self._answered(tx, item, to, result))
 
         try:
-            self._sender(to).send([item.row.document for item in items], wanted=wanted, answered=answered)
+            self._sender(to).send([item.row.document for item in items], wanted=wanted, answered=heard)
         except (PeerUnavailable, PeerRefused) as error:
             # A refused association is no answer about a document: IT staff still have to list this node there.
             self._unavailable(items, to, error)
@@ -223,7 +212,7 @@ class Filing:
     # Storage commitment
 
     def _commit(self, items: Sequence[_Item], to: Destination) -> None:
-        """Ask for what is stored; the answer comes now or, to the listener, at any time (`committed`)."""
+        """Ask for what is stored; the answer comes now or, to the listener, at any time."""
         with self.ledger.transaction() as tx:
             asked = [item for item in items if _is_to_be_asked(tx, item, to)]
         said, pause_seconds = "stored, and asked to answer for it", to.verify_seconds
@@ -248,7 +237,7 @@ class Filing:
             wait_seconds=COMMITMENT_WAIT_SECONDS,
         )
         if answer is not None:
-            self.committed(answer)
+            answered(self.ledger, [to.name], answer)
 
     def _committed(self, tx: Transaction, item: _Item, to: Destination, said: str, pause_seconds: float) -> str:
         """By what the ledger knows now, since the listener may have heard the answer meanwhile."""
