@@ -107,15 +107,33 @@ def _turning(rows: int, columns: int, orientation: Orientation) -> tuple[FloatAr
 
 
 def resize(pixels: Grays, rows: int, columns: int) -> Grays:
-    """Averages where it shrinks, a cubic where it grows; (rows, columns), within the range that pixels had."""
-    image = Image.fromarray(np.ascontiguousarray(pixels, dtype=np.float32))
-    shrinks = rows <= image.height and columns <= image.width
-    # Whole blocks are averaged down to twice the size, the rest is a triangle over all source pixels: no aliasing, and fast.
-    resized = np.asarray(
-        image.resize((columns, rows), Image.Resampling.BILINEAR if shrinks else Image.Resampling.BICUBIC, reducing_gap=2.0),
-        dtype=np.float32,
+    """Averages where it shrinks, a cubic where it grows; (rows, columns), within the range that pixels had.
+
+    It shrinks as Pillow does with reducing_gap: whole blocks are averaged down to about twice the size, the rest is a
+    triangle over all of them, so that nothing is aliased. Band by band, because Pillow copies what it is given.
+    """
+    height, width = pixels.shape
+    if rows > height or columns > width:
+        grown = Image.fromarray(np.ascontiguousarray(pixels, dtype=np.float32)).resize((columns, rows), _CUBIC)
+        return np.clip(np.asarray(grown, dtype=np.float32), pixels.min(), pixels.max())
+    across, down = max(int(width / columns / _GAP), 1), max(int(height / rows / _GAP), 1)
+    step = max(_BAND_ROWS // down, 1) * down
+    bands = [_averaged(pixels[top : top + step], across, down) for top in range(0, height, step)]
+    reduced = Image.fromarray(np.concatenate(bands))
+    return np.asarray(
+        reduced.resize((columns, rows), _TRIANGLE, box=(0, 0, width / across, height / down)), dtype=np.float32
     )
-    return resized if shrinks else np.clip(resized, pixels.min(), pixels.max())
+
+
+def _averaged(band: Grays, across: int, down: int) -> Grays:
+    """Blocks of down × across; those at the right and lower borders of what there is."""
+    image = Image.fromarray(np.ascontiguousarray(band, dtype=np.float32))
+    return np.asarray(image.reduce((across, down)), dtype=np.float32)
+
+
+_GAP = 2.0
+_BAND_ROWS = 256
+_CUBIC, _TRIANGLE = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR
 
 
 def stretch(values: Grays, *, low_percent: float, high_percent: float) -> Grays:

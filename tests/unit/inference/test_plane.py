@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from PIL import Image
 
 from domain.types import Orientation
 from inference.plane import Fit, Plane, fit, resize, stretch
@@ -139,6 +140,13 @@ def test_shrinking_averages_instead_of_picking() -> None:
     shrunk = resize(stripes, 50, 50)
     assert shrunk.std() < 0.02
     assert shrunk.mean() == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(64, 80), (51, 80), (511, 20), (700, 901)])
+def test_shrinking_by_bands_is_what_pillow_does_with_the_whole(rows: int, columns: int) -> None:
+    pixels = np.random.default_rng(1).random((701, 902), dtype=np.float32)
+    whole = Image.fromarray(pixels).resize((columns, rows), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    assert np.array_equal(resize(pixels, rows, columns), np.asarray(whole))
 
 
 def test_growing_stays_in_range() -> None:
