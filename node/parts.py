@@ -20,12 +20,14 @@ from domain.identity import Identity
 from inference.engine import Engine
 from ledger import peers
 from ledger.store import Ledger
+from node.commitments import Promises
 from node.logs import Outage
 from node.models import threads_for_one_run, used_packages
 from node.pipeline import Pipeline
 from node.sweep import sweep
 from node.worker import ANALYSIS, QUEUES, Worker, embedded
 from node.writing import Writing
+from scp.disk import Watermark
 from scp.listener import Listener, RefusedCaller
 from spool import Spool
 
@@ -78,7 +80,15 @@ def run_listener(settings: Settings) -> None:
                 reason=caller.reason,
             )
 
-    listener = Listener(node=settings.node, modalities=settings.modality, receive=pipeline.receive, refused=refused)
+    listener = Listener(
+        node=settings.node,
+        modalities=settings.modality,
+        receive=pipeline.receive,
+        refused=refused,
+        destinations=settings.destination,
+        commitments=Promises(settings=settings, ledger=pipeline.ledger).service(),
+        watermark=Watermark(settings.node.data_dir, refuse_below_megabytes=settings.disk.refuse_below_megabytes),
+    )
     require_port(settings.node)
     listener.start()
     # Consoles are not kept waiting for it.

@@ -70,10 +70,14 @@ class Pipeline:
             if images.is_own_result(tx, received.ref.sop_instance_uid):
                 return  # a PACS routed our own result back
         spooled = self.spool.add(received)
-        urgent = received.urgent or self._is_urgent(received.modality)
         with self.ledger.transaction() as tx:
             image_id = images.add(
-                tx, received, path=spooled.path, sha256=spooled.sha256, size_bytes=spooled.size_bytes, urgent=urgent
+                tx,
+                received,
+                path=spooled.path,
+                sha256=spooled.sha256,
+                size_bytes=spooled.size_bytes,
+                urgent=received.urgent,
             )
             if image_id is None:
                 return  # sent again: stored and analysed once
@@ -217,9 +221,6 @@ class Pipeline:
                 return documents.of_images(tx, study_instance_uid, destinations)
 
         return Before(newest=newest, of_images=of_images)
-
-    def _is_urgent(self, modality: str) -> bool:
-        return any(known.urgent for known in self.settings.modality if known.name == modality)
 
     def _assumed_species(self, image: ImageRow) -> Species | None:
         """What the settings say of the sender, for headers that are silent."""

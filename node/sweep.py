@@ -51,6 +51,7 @@ def _read(path: Path, settings: Settings) -> Received:
     identifiers = read_identifiers(data_set, file.transfer_syntax_uid)
     meta = dcmread(path, stop_before_pixels=True, specific_tags=[]).file_meta
     calling_ae = str(meta.get("SourceApplicationEntityTitle", "") or "")
+    sender = next((each for each in settings.modality if each.ae_title == calling_ae), None)
     return Received(
         ref=InstanceRef(sop_class_uid=identifiers.sop_class_uid, sop_instance_uid=identifiers.sop_instance_uid),
         study_instance_uid=identifiers.study_instance_uid,
@@ -59,9 +60,10 @@ def _read(path: Path, settings: Settings) -> Received:
         calling_ae=calling_ae,
         called_ae=settings.node.ae_title,
         peer_host="",
-        modality=next((each.name for each in settings.modality if each.ae_title == calling_ae), ""),
+        modality="" if sender is None else sender.name,
         part10_header=content[: file.offset],
         data_set=data_set,
+        urgent=sender is not None and sender.urgent,
     )
 
 

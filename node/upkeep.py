@@ -137,8 +137,8 @@ class Upkeep:
             if tx.now - task.first_at > GIVE_UP_SECONDS:
                 tasks.bury(tx, task, error=str(error))
                 return f"DEAD: {error}"
-            seconds = min(FIRST_RETRY_SECONDS * 2.0 ** min(task.attempts, 16), LONGEST_RETRY_SECONDS)
-            tasks.postpone(tx, task, seconds=seconds, error=str(error), spent=True)
+            seconds = min(max(FIRST_RETRY_SECONDS, (tx.now - task.first_at) / 2), LONGEST_RETRY_SECONDS)
+            tasks.postpone(tx, task, seconds=seconds, error=str(error))
         return f"again in {seconds:.0f} s: {error}"
 
 

@@ -22,6 +22,7 @@ from inference.engine import Engine
 from ledger import peers, tasks
 from ledger.store import Ledger
 from ledger.tasks import REAP_SECONDS, LeaseLost, Task
+from node.commitments import Promises
 from node.filing import Filing
 from node.leases import Held, Leases
 from node.logs import Outage
@@ -93,7 +94,14 @@ class Worker:
         self._leases = Leases()
         filing = Filing(settings=pipeline.settings, ledger=pipeline.ledger, leases=self._leases)
         upkeep = Upkeep(settings=pipeline.settings, ledger=pipeline.ledger)
-        self._handlers |= {"deliver": filing.deliver, "verify": filing.verify, "upkeep": upkeep.run, "notify": upkeep.notify}
+        promises = Promises(settings=pipeline.settings, ledger=pipeline.ledger)
+        self._handlers |= {
+            "deliver": filing.deliver,
+            "verify": filing.verify,
+            "report": promises.tell,
+            "upkeep": upkeep.run,
+            "notify": upkeep.notify,
+        }
         self.lanes = {queue: lanes[queue] for queue in queues if queue in lanes}
         self._pipeline = pipeline
         self._node = pipeline.settings.node
