@@ -9,7 +9,10 @@ import typer
 from rich.progress import track
 
 from cli.common import console, errors
-from phantoms.study import make_study
+from domain.types import Region, Species, View
+from phantoms.radiographs import FILMS
+from phantoms.scenes import PARTS
+from phantoms.study import make_films, make_study
 
 app = typer.Typer(help="Synthetic radiographs with exact ground truth.", no_args_is_help=True)
 
@@ -21,11 +24,46 @@ def make(
     seed: Annotated[int, typer.Option("--seed", min=0, help="The first study's seed; the next has the next.")] = 0,
     rows: Annotated[int, typer.Option("--rows", min=64, max=6000, help="Image height in pixels.")] = 1200,
     columns: Annotated[int, typer.Option("--columns", min=64, max=6000, help="Image width in pixels.")] = 1500,
+    region: Annotated[
+        Region | None, typer.Option("--region", help="Body region. Without any: a dog's thorax with its heart's measures.")
+    ] = None,
+    view: Annotated[list[View] | None, typer.Option("--view", help="One or several; all of the region without any.")] = None,
+    species: Annotated[Species | None, typer.Option("--species", help="dog or cat.")] = None,
+    part: Annotated[str | None, typer.Option("--part", help=f"Of a limb: {', '.join(PARTS)}.")] = None,
 ) -> None:
     """Write synthetic studies as DICOM, each with its ground truth in truth.json. The same seed makes the same bytes."""
+    plain = region is None and not view and species is None and part is None
+    if part is not None and part not in PARTS:
+        raise typer.BadParameter(f"there is no part {part}: one of {', '.join(PARTS)}", param_hint="--part")
+    if species is Species.OTHER:
+        raise typer.BadParameter("phantoms are dogs or cats", param_hint="--species")
+    shown = region or (Region.LIMB if part else Region.THORAX)
+    if part is not None and shown is not Region.LIMB:
+        raise typer.BadParameter("only a limb has parts", param_hint="--part")
+    unknown = [one.value for one in view or () if one not in FILMS.get(shown, ())]
+    if shown not in FILMS or unknown:
+        taken = "; ".join(f"{one.value}: {', '.join(v.value for v in views)}" for one, views in FILMS.items())
+        raise typer.BadParameter(
+            f"no phantom shows {shown.value} {' '.join(unknown)}; there are {taken}", param_hint="--view"
+        )
     written = 0
     for number in track(
         range(seed, seed + count), description="Phantoms", console=errors, transient=True, disable=not errors.is_terminal
     ):
-        written += len(make_study(number, directory=out / f"study-{number:06d}", rows=rows, columns=columns))
+        directory = out / f"study-{number:06d}"
+        if plain:
+            written += len(make_study(number, directory=directory, rows=rows, columns=columns))
+        else:
+            written += len(
+                make_films(
+                    number,
+                    directory=directory,
+                    region=shown,
+                    species=species or Species.DOG,
+                    views=view or (),
+                    part=part or "stifle",
+                    rows=rows,
+                    columns=columns,
+                )
+            )
     console.print(f"{written} images of {count} studies in {out}")

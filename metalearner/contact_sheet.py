@@ -1,6 +1,6 @@
 """Phantoms beside radiographs, to be judged by eye: `make -C models contact-sheet`.
 
-The sheet holds pixels of whatever radiographs it is given, so that it belongs in a folder of its own, never in the repository.
+The sheet holds pixels of whatever radiographs it is given: it belongs in a folder of its own, never in the repository.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from domain.errors import HoundsfieldError
-from domain.types import Region, Species, View
+from domain.types import Region, Species
 from inference.plane import fit
 from inference.reading import read_radiograph
 from phantoms.radiographs import FILMS, Wish, expose

@@ -21,7 +21,7 @@ from phantoms.scenes import PARTS
 from phantoms.strangers import stranger
 from phantoms.views import Unframeable, render
 
-SIDE = 160
+SIDE = 128
 LOW_PERCENT, HIGH_PERCENT = 0.5, 99.5
 TRAINING_SEED, CALIBRATION_SEED, EVALUATION_SEED = 20_000_000, 40_000_000, 50_000_000
 
@@ -95,7 +95,9 @@ def render_example(seed: int) -> Example:
     rows, columns = _size(rng, view)
     if renderer == "stranger":
         unknown = (UNKNOWN,) * 4
-        return Example(pixels=stranger(seed, rows, columns), region=region, view=view, turns=False, mirrors=False, quality=unknown)
+        return Example(
+            pixels=stranger(seed, rows, columns), region=region, view=view, turns=False, mirrors=False, quality=unknown
+        )
     lateral = view is View.RIGHT_LATERAL
     seen = View.LATERAL if lateral else View.VENTRODORSAL if view is View.DORSOVENTRAL else view
     mirrors = lateral or region is Region.THORAX

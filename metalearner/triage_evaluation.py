@@ -150,7 +150,9 @@ def measure(answers: Mapping[str, FloatArray], asked: Asked, head: TriageHead) -
         "view": named(accuracy(views.argmax(1), asked.views), [v.value for v in VIEWS]),
         "orientation": named(accuracy(orientations.argmax(1), asked.orientations), list(ORIENTATIONS)),
         "quarter turn": accuracy(orientations.argmax(1) % 4, turns)["overall"],
-        "mirrored, where it can be told": accuracy(orientations.argmax(1) // 4, np.where(told == UNKNOWN, UNKNOWN, told // 4))["overall"],
+        "mirrored, where it can be told": accuracy(
+            orientations.argmax(1) // 4, np.where(told == UNKNOWN, UNKNOWN, told // 4)
+        )["overall"],
         "calibration error": {
             "region": expected_calibration_error(regions, asked.regions),
             "view": expected_calibration_error(views, asked.views),
@@ -204,7 +206,9 @@ def evaluate(directory: Path, shard: Shard, *, seed: int, threads: int = 2) -> d
     if not isinstance(head, TriageHead):
         raise ValueError(f"{package.name} is no triage package")
     asked = ask(shard, seed=seed)
-    return measure(run(directory / WEIGHTS, asked.images, ("region", "view", "orientation", "quality"), threads), asked, head)
+    return measure(
+        run(directory / WEIGHTS, asked.images, ("region", "view", "orientation", "quality"), threads), asked, head
+    )
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from metalearner.network import Block, convolution, normalised
 from metalearner.triage_data import COMMONER, ISSUES, ORIENTATIONS, REGIONS, TWINS, VIEWS
 
-WIDTHS = (20, 40, 80, 128, 192)  # at /2 /4 /8 /16 /32
+WIDTHS = (16, 32, 64, 128, 192)  # at /2 /4 /8 /16 /32; multiples of 16, as processors like them
 
 
 class Answers(NamedTuple):

@@ -116,8 +116,10 @@ def follow(average: TriageNetwork, network: TriageNetwork, step: int) -> None:
                 kept.copy_(new)
 
 
-def train(shard: Shard, *, steps: int, at_most_minutes: float, seed: int, out: Path, begin: Path | None = None) -> TriageNetwork:
-    """The rate falls by a cosine over the steps, or over the minutes where those run out first. begin: weights to go on from."""
+def train(
+    shard: Shard, *, steps: int, at_most_minutes: float, seed: int, out: Path, begin: Path | None = None
+) -> TriageNetwork:
+    """The rate falls by a cosine over the steps, or over the minutes if those run out first. begin: weights to go on from."""
     torch.manual_seed(seed)
     generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     network = TriageNetwork()
@@ -145,7 +147,9 @@ def train(shard: Shard, *, steps: int, at_most_minutes: float, seed: int, out: P
         now = {"loss": float(loss.detach()), **hits(answers, batch)}
         seen = {key: 0.97 * seen.get(key, value) + 0.03 * value for key, value in now.items()}
         if step in (5, 20) or step % 100 == 0:
-            print(f"{step} {time.monotonic() - begun:.0f} s " + " ".join(f"{k} {v:.3f}" for k, v in seen.items()), flush=True)
+            print(
+                f"{step} {time.monotonic() - begun:.0f} s " + " ".join(f"{k} {v:.3f}" for k, v in seen.items()), flush=True
+            )
         if step % 500 == 0:
             torch.save(average.state_dict(), out)
     torch.save(average.state_dict(), out)

@@ -37,9 +37,11 @@ class Cage:
     depth: float
 
 
-def draw_column(build: Build, rng: np.random.Generator) -> Column:
+def draw_column(rng: np.random.Generator) -> Column:
     number = np.arange(FIRST_VERTEBRA, LAST_VERTEBRA)
-    lengths = np.interp(number, [-10, -9, -8, -4, -3, 3, 9, 10, 15, 16, 17, 19], [0.9, 1.9, 1.5, 1.3, 1, 0.98, 1.12, 1.3, 1.6, 1.4, 0.8, 0.6])
+    lengths = np.interp(
+        number, [-10, -9, -8, -4, -3, 3, 9, 10, 15, 16, 17, 19], [0.9, 1.9, 1.5, 1.3, 1, 0.98, 1.12, 1.3, 1.6, 1.4, 0.8, 0.6]
+    )
     lengths = lengths * np.where(number > T13, rng.uniform(0.9, 1.1), 1.0)
     lengths *= 1 + rng.normal(0, 0.015, len(number))
     lengths /= lengths[(number >= 0) & (number < 8)].mean()
@@ -54,12 +56,14 @@ def draw_column(build: Build, rng: np.random.Generator) -> Column:
     return Column(edges=edges, angles=angles, lengths=lengths, y=profile(edges[:, 0], edges[:, 1], smooth=0.3))
 
 
-def draw_cage(build: Build, column: Column, rng: np.random.Generator) -> Cage:
+def draw_cage(build: Build, rng: np.random.Generator) -> Cage:
     uniform = rng.uniform
     wide, deep = build.chest_width, build.chest_depth
     belly = uniform(0.9, 1.05) * wide
     return Cage(
-        width=profile([-4.5, -3, -1, 2, 6, 9, 13, 17], [0.7, 1.15, 0.62 * wide, 0.86 * wide, wide, 1.03 * wide, belly, belly]),
+        width=profile(
+            [-4.5, -3, -1, 2, 6, 9, 13, 17], [0.7, 1.15, 0.62 * wide, 0.86 * wide, wide, 1.03 * wide, belly, belly]
+        ),
         bottom=profile(
             [-4.5, -3.2, -1, 3.5, 6.5, 10, 14],
             np.array([0.42, 0.56, 0.82, 1.0, 1.02, 0.93 + uniform(-0.1, 0.1), 0.9]) * deep,
@@ -82,14 +86,22 @@ def spine_bones(build: Build, column: Column, rng: np.random.Generator) -> list[
         along = move / np.linalg.norm(move)
         dorsal = np.array([along[1], -along[0], 0.0]) / np.hypot(along[0], along[1])
         middle = (column.edges[i] + column.edges[i + 1]) / 2
-        height = build.body_height * (length ** 0.4 if number < S1 else 0.8 * length)
+        height = build.body_height * (length**0.4 if number < S1 else 0.8 * length)
         width = height * (1.25 if number < T1 or number > T13 else 1.1)
         gap = disc if number < S1 else 0.02
         half = along * length * (1 - gap) / 2
         if number > FIRST_VERTEBRA:  # the atlas has no body
-            solids.append(VertebralBody(
-                cranial=middle - half, caudal=middle + half, dorsal=dorsal, height=height, width=width, weight=weight, cortex=cortex
-            ))
+            solids.append(
+                VertebralBody(
+                    cranial=middle - half,
+                    caudal=middle + half,
+                    dorsal=dorsal,
+                    height=height,
+                    width=width,
+                    weight=weight,
+                    cortex=cortex,
+                )
+            )
         arch = height * uniform(0.9, 1.1)
         for side in (-1, 1):
             z = np.array([0.0, 0.0, side * 0.42 * width])
@@ -104,14 +116,28 @@ def spine_bones(build: Build, column: Column, rng: np.random.Generator) -> list[
             if reach:
                 root = middle + z * 1.1
                 tip = root + side * np.array([0, 0, reach]) + along * back * length - dorsal * down
-                solids.append(tube(points(root, (root + tip) / 2, tip), (thick, thick * 1.1, thick * 0.7), Tissue.BONE, weight=0.6 * arch_weight))
+                solids.append(
+                    tube(
+                        points(root, (root + tip) / 2, tip),
+                        (thick, thick * 1.1, thick * 0.7),
+                        Tissue.BONE,
+                        weight=0.6 * arch_weight,
+                    )
+                )
         reach, lean = _spinous(number, build)
         if reach:
             lean += uniform(-0.06, 0.06)
             direction = along * np.sin(lean) + dorsal * np.cos(lean)
             root = middle + dorsal * (height * 0.5 + arch * 0.6) + along * 0.1 * length
             radii = np.array([0.15, 0.11, 0.13]) * girth * (1.0 if number <= T13 else 1.3)
-            solids.append(tube(points(root, root + direction * reach * 0.5, root + direction * reach), radii, Tissue.BONE, weight=process_weight))
+            solids.append(
+                tube(
+                    points(root, root + direction * reach * 0.5, root + direction * reach),
+                    radii,
+                    Tissue.BONE,
+                    weight=process_weight,
+                )
+            )
     solids += _sacral_wings(column, weight)
     solids += _tail(column, weight, cortex, rng)
     return solids
@@ -165,10 +191,17 @@ def _tail(column: Column, weight: float, cortex: float, rng: np.random.Generator
         along = np.array([np.cos(angle), np.sin(angle), sideways])
         along /= np.linalg.norm(along)
         end = at + along * size
-        solids.append(VertebralBody(
-            cranial=at + along * 0.08, caudal=end - along * 0.08, dorsal=np.array([along[1], -along[0], 0]) / np.hypot(along[0], along[1]),
-            height=0.34 * size, width=0.4 * size, weight=weight, cortex=0.7 * cortex,
-        ))
+        solids.append(
+            VertebralBody(
+                cranial=at + along * 0.08,
+                caudal=end - along * 0.08,
+                dorsal=np.array([along[1], -along[0], 0]) / np.hypot(along[0], along[1]),
+                height=0.34 * size,
+                width=0.4 * size,
+                weight=weight,
+                cortex=0.7 * cortex,
+            )
+        )
         at, angle = end, angle + bend
         sideways *= 1.1
     return solids
@@ -189,18 +222,26 @@ def rib_bones(build: Build, column: Column, cage: Cage, rng: np.random.Generator
             line = _rib_line(head, reach, sweep, side, column, cage, t)
             line[:, 0] += uniform(-0.05, 0.05)
             radii = np.array([0.11, 0.1, 0.11, 0.15]) * girth
-            solids.append(tube(line, radii, Tissue.BONE, weight=weight * uniform(0.9, 1.1), lumen=0.6, lumen_weight=weight * marrow))
+            solids.append(
+                tube(line, radii, Tissue.BONE, weight=weight * uniform(0.9, 1.1), lumen=0.6, lumen_weight=weight * marrow)
+            )
             solids.append(ellipsoid(line[0], (0.17, 0.16, 0.2), Tissue.BONE, weight=weight))
             if cartilage > 0.04:
                 end = line[-1]
                 low = column.y(end[0]) + cage.bottom(end[0])
-                to = (end[0] - uniform(0.4, 1.4), low, 0.12 * side) if number < 6 else (end[0] - 1.6, low - 0.4, end[2] * 0.45)
+                to = (
+                    (end[0] - uniform(0.4, 1.4), low, 0.12 * side)
+                    if number < 6
+                    else (end[0] - 1.6, low - 0.4, end[2] * 0.45)
+                )
                 bend = (end[0] + 0.25, (end[1] + to[1]) / 2 + 0.35, end[2] * 0.75)
                 solids.append(tube(points(end, bend, to), 0.11 * girth, Tissue.BONE, weight=cartilage))
     return solids
 
 
-def _rib_line(head: FloatArray, reach: float, sweep: float, side: int, column: Column, cage: Cage, t: FloatArray) -> FloatArray:
+def _rib_line(
+    head: FloatArray, reach: float, sweep: float, side: int, column: Column, cage: Cage, t: FloatArray
+) -> FloatArray:
     x = head[0] + sweep * t**1.2
     turn = np.pi * (0.06 + (reach + 0.12) * t)
     width = np.array([cage.width(one) for one in x]) * 0.97
@@ -224,9 +265,16 @@ def sternum_bones(build: Build, column: Column, cage: Cage, rng: np.random.Gener
         along = (ends[1] - ends[0]) / np.linalg.norm(ends[1] - ends[0])
         gap = along * length * 0.07
         thin = 0.7 if number == 7 else 1.0
-        solids.append(VertebralBody(
-            cranial=ends[0] + gap, caudal=ends[1] - gap, dorsal=np.array([along[1], -along[0], 0.0]),
-            height=height * thin, width=height * 1.1 * thin, weight=weight * rng.uniform(0.85, 1.15), cortex=0.6,
-        ))
+        solids.append(
+            VertebralBody(
+                cranial=ends[0] + gap,
+                caudal=ends[1] - gap,
+                dorsal=np.array([along[1], -along[0], 0.0]),
+                height=height * thin,
+                width=height * 1.1 * thin,
+                weight=weight * rng.uniform(0.85, 1.15),
+                cortex=0.6,
+            )
+        )
         x += length * 0.98
     return solids

@@ -1,7 +1,7 @@
 """An animal's build from a seed: species, size and proportions, before any bone is placed.
 
-Lengths are in mean thoracic vertebrae; body frame as in `phantoms.solids`: x caudal, y ventral, z to the animal's left, origin
-at the cranial edge of T4.
+Lengths are in mean thoracic vertebrae; body frame as in `phantoms.solids`: x caudal, y ventral, z to the animal's left, its
+origin at the cranial edge of T4.
 """
 
 from __future__ import annotations

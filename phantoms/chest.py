@@ -9,7 +9,7 @@ import numpy as np
 from phantoms.axial import Cage, Column
 from phantoms.build import Build
 from phantoms.field import Depths, Samples, filled, in_cone, in_ellipsoid, joined
-from phantoms.solids import FloatArray, Solid, Tissue, points, tube
+from phantoms.solids import FloatArray, Solid, Tissue, beside, points, tube
 
 Cone = tuple[FloatArray, FloatArray, tuple[float, float]]
 
@@ -64,15 +64,14 @@ def draw_chest(build: Build, column: Column, cage: Cage, rng: np.random.Generato
     dorsal, ventral = uniform(8.0, 11.2), max(uniform(4.2, 7.4), float(apex[0]) - uniform(0.0, 0.9))
     diaphragm = (dorsal, ventral, uniform(0.8, 2.6), uniform(-0.9, 0.9))
     inlet = np.array([-4.5, column.y(-4.5) + uniform(0.9, 1.8), 0.0])
-    spine_at = lambda x: column.y(x)  # noqa: E731
-    aorta = [carina + (-0.9, -0.5, 0.35), carina + (0.6, -1.0, 0.45)]
-    aorta += [np.array([x, spine_at(x) + 0.75, 0.28]) for x in (carina[0] + 2.2, dorsal + 1.0)]
+    aorta = [beside(carina, -0.9, -0.5, 0.35), beside(carina, 0.6, -1.0, 0.45)]
+    aorta += [np.array([x, column.y(x) + 0.75, 0.28]) for x in (carina[0] + 2.2, dorsal + 1.0)]
     thick_vessel = uniform(0.3, 0.45)
     cava_from = carina + axis * length * 0.35 + across * width * 0.4 + (0, 0, -0.5)
     cava = (cava_from, np.array([ventral + 1.2, cava_from[1] + uniform(-0.4, 0.3), -0.8]), (uniform(0.28, 0.42),) * 2)
     vessels: list[Cone] = [(aorta[i], aorta[i + 1], (thick_vessel, thick_vessel)) for i in range(3)]
     vessels.append(cava)
-    vessels.append((inlet + (0, 0.5, 0), carina + (-0.6, 0.6, 0), (uniform(0.3, 0.7), uniform(0.5, 1.0))))
+    vessels.append((beside(inlet, 0, 0.5, 0), beside(carina, -0.6, 0.6, 0), (uniform(0.3, 0.7), uniform(0.5, 1.0))))
     radius = uniform(0.2, 0.32)
     bent = (inlet + carina) / 2 + (0, uniform(-0.3, 0.4), -0.2 * rng.random())
     airway = points(np.array([-11.0, column.y(-11.0) + 1.2, 0.0]), inlet, bent, carina - (0, 0.2, 0))
@@ -81,10 +80,12 @@ def draw_chest(build: Build, column: Column, cage: Cage, rng: np.random.Generato
         tube(airway, radius, Tissue.GAS, weight=uniform(0.75, 1.0)),
     ]
     for side in (-1, 1):
-        tip = carina + (uniform(1.2, 2.6), uniform(0.2, 1.2), side * uniform(0.8, 1.4))
+        tip = beside(carina, uniform(1.2, 2.6), uniform(0.2, 1.2), side * uniform(0.8, 1.4))
         line = points(carina - (0, 0.2, 0), (carina + tip) / 2 - (0, 0.1, 0), tip)
         solids.append(tube(line, (radius * 0.8, radius * 0.6, radius * 0.3), Tissue.GAS, weight=uniform(0.3, 0.8)))
-        solids.append(tube(line, (radius * 0.95, radius * 0.75, radius * 0.4), Tissue.FLESH, weight=uniform(0.2, 0.8), lumen=0.85))
+        solids.append(
+            tube(line, (radius * 0.95, radius * 0.75, radius * 0.4), Tissue.FLESH, weight=uniform(0.2, 0.8), lumen=0.85)
+        )
     solids += _lung_vessels(carina, cage, diaphragm, rng)
     return Chest(
         carina=carina,
@@ -100,7 +101,9 @@ def draw_chest(build: Build, column: Column, cage: Cage, rng: np.random.Generato
     )
 
 
-def _lung_vessels(carina: FloatArray, cage: Cage, diaphragm: tuple[float, float, float, float], rng: np.random.Generator) -> list[Solid]:
+def _lung_vessels(
+    carina: FloatArray, cage: Cage, diaphragm: tuple[float, float, float, float], rng: np.random.Generator
+) -> list[Solid]:
     """Arteries and veins, branching twice, thinning towards the wall. They count only where lung is behind the pixel."""
     uniform = rng.uniform
     solids: list[Solid] = []
@@ -108,11 +111,13 @@ def _lung_vessels(carina: FloatArray, cage: Cage, diaphragm: tuple[float, float,
     for _ in range(int(rng.integers(16, 34))):
         side = rng.choice([-1.0, 1.0])
         backwards = rng.random() < 0.68
-        target = np.array([
-            uniform(diaphragm[1], diaphragm[0]) if backwards else uniform(-3, 0.5),
-            carina[1] + uniform(-0.4, 0.45) * cage.depth,
-            side * uniform(0.3, 0.9) * cage.width(4.0),
-        ])
+        target = np.array(
+            [
+                uniform(diaphragm[1], diaphragm[0]) if backwards else uniform(-3, 0.5),
+                carina[1] + uniform(-0.4, 0.45) * cage.depth,
+                side * uniform(0.3, 0.9) * cage.width(4.0),
+            ]
+        )
         start = carina + rng.normal(0, 0.3, 3) + (0.3, 0.2, side * 0.6)
         bow = (start + target) / 2 + rng.normal(0, 0.35, 3)
         radius = uniform(0.1, 0.24) * thick
@@ -140,7 +145,7 @@ def lung_share(chest: Chest, column: Column, cage: Cage, samples: Samples, heart
     around = (high - np.float32(0.5)) * np.float32(2)
     narrow = width * (np.float32(1.06) - np.float32(0.22) * high)
     aside = np.abs(z) / np.maximum(narrow, np.float32(0.3))
-    depth = np.float32(1) - np.sqrt(np.abs(around) ** np.float32(2.4) + aside**np.float32(2.2))
+    depth = np.float32(1) - np.sqrt(np.abs(around) ** np.float32(2.4) + aside ** np.float32(2.2))
     depth *= np.minimum(width, np.float32(3))
     # The vertebral bodies and what lies beside them.
     np.minimum(depth, np.maximum(below - np.float32(0.45), np.abs(z) - np.float32(0.5)), out=depth)
@@ -162,4 +167,4 @@ def lung_share(chest: Chest, column: Column, cage: Cage, samples: Samples, heart
     np.minimum(depth, -heart, out=depth)
     for start, end, radii in chest.vessels:
         np.minimum(depth, -in_cone(samples, start, end, radii), out=depth)
-    return filled(depth, 0.14)
+    return filled(depth, max(0.14, samples.step))

@@ -5,17 +5,19 @@ Everything follows from the seed: names that say PHANTOM, dates, UIDs, bit depth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-from domain.codes import REGIONS, SPECIES, VIEWS
+from domain.codes import REGIONS, SPECIES, STIFLE, VIEWS
 from domain.identity import Identity
 from domain.types import Code, Region, Species, View
+from phantoms.radiographs import Film
 from phantoms.views import Phantom
 
 IMPLEMENTATION_UID = Identity().uid("phantoms", "implementation")
@@ -34,12 +36,85 @@ BREEDS = {
     ),
 }
 
-# How each view is named: coded view, and a description as a technician would choose it.
+CAT_BREED = Code(value="15020009", scheme="SCT", meaning="Domestic shorthaired cat")
+
+# How each view of a thorax is named: coded view, and a description as a technician would choose it.
 NAMES = {
     "lateral-right": (View.RIGHT_LATERAL, "THORAX RIGHT LATERAL"),
     "lateral-left": (View.LEFT_LATERAL, "THORAX LEFT LATERAL"),
     "ventrodorsal": (View.VENTRODORSAL, "THORAX VD"),
 }
+BODY_PARTS = {
+    Region.THORAX: "CHEST",
+    Region.ABDOMEN: "ABDOMEN",
+    Region.PELVIS: "PELVIS",
+    Region.HEAD: "SKULL",
+    Region.LIMB: "EXTREMITY",
+}
+# Joints and bones of a limb's film: CID 7483.
+PARTS = {
+    "stifle": STIFLE,
+    "femur": Code(value="71341001", scheme="SCT", meaning="Femur"),
+    "tibia": Code(value="110536004", scheme="SCT", meaning="Tibia and fibula"),
+    "tarsus": Code(value="108371006", scheme="SCT", meaning="Tarsus"),
+    "humerus": Code(value="85050009", scheme="SCT", meaning="Humerus"),
+    "elbow": Code(value="16953009", scheme="SCT", meaning="Elbow joint"),
+    "radius": Code(value="110535000", scheme="SCT", meaning="Radius and ulna"),
+    "carpus": Code(value="8205005", scheme="SCT", meaning="Carpus"),
+    "hindpaw": Code(value="416804009", scheme="SCT", meaning="Hindfoot"),
+}
+CRANIOCAUDAL = Code(value="399162004", scheme="SCT", meaning="cranio-caudal")  # CID 4010: veterinary CID 7484 has none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """What is written. key: distinguishes the images of one animal; orientation: PS3.3 C.7.6.1.1.1; None where not coded."""
+
+    pixels: npt.NDArray[np.float32] = field(repr=False)
+    key: str
+    spacing_mm: float
+    orientation: tuple[str, str]
+    study: str
+    series: str
+    body_part: str
+    protocol: str = ""
+    region: Code | None = None
+    view: Code | None = None
+
+
+def picture_of(phantom: Phantom) -> Picture:
+    truth = phantom.truth
+    view, protocol = NAMES.get(truth.view, (None, ""))
+    return Picture(
+        pixels=phantom.pixels,
+        key=truth.view,
+        spacing_mm=truth.spacing_mm,
+        orientation=truth.orientation,
+        study="PHANTOM THORAX",
+        series=f"PHANTOM {'THORAX' if view else truth.view.upper()}",
+        body_part="CHEST" if view else "EXTREMITY" if truth.view == "limb" else "PHANTOM",
+        protocol=protocol,
+        region=REGIONS[Region.THORAX] if view else None,
+        view=VIEWS[view] if view else None,
+    )
+
+
+def picture_of_film(film: Film) -> Picture:
+    wish = film.facts.wish
+    limb = wish.region is Region.LIMB
+    shown = wish.part if limb else wish.region.value
+    return Picture(
+        pixels=film.pixels,
+        key=f"{shown} {wish.view.value} {wish.variety:g}",
+        spacing_mm=film.facts.spacing_mm,
+        orientation=film.facts.orientation,
+        study=f"PHANTOM {wish.region.value.upper()}",
+        series=f"PHANTOM {shown.upper()}",
+        body_part=BODY_PARTS[wish.region],
+        protocol=f"{shown.upper()} {wish.view.value.upper().replace('-', ' ')}",
+        region=PARTS[wish.part] if limb else REGIONS[wish.region],
+        view=CRANIOCAUDAL if wish.view is View.CRANIOCAUDAL else VIEWS[wish.view],
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +123,7 @@ class Animal:
 
     seed: int
     unit_mm: float
+    species: Species = Species.DOG
 
     @property
     def _rng(self) -> np.random.Generator:
@@ -55,6 +131,8 @@ class Animal:
 
     @property
     def breed(self) -> Code:
+        if self.species is Species.CAT:
+            return CAT_BREED
         size = "small" if self.unit_mm < SMALL else "large" if self.unit_mm > LARGE else "medium"
         breeds = BREEDS[size]
         return breeds[int(self._rng.integers(len(breeds)))]
@@ -76,18 +154,20 @@ class Animal:
         return self.study_date - timedelta(days=int(self._rng.integers(200, 5000)))
 
 
-def write_dx(phantom: Phantom, *, animal: Animal, number: int, path: Path) -> None:
+def write_dx(picture: Picture, *, animal: Animal, number: int, path: Path) -> None:
     """One image of the study of this animal; number: from 1, within its series."""
-    data_set = dx_data_set(phantom, animal=animal, number=number)
+    data_set = dx_data_set(picture, animal=animal, number=number)
     data_set.save_as(path, enforce_file_format=True)
 
 
-def dx_data_set(phantom: Phantom, *, animal: Animal, number: int) -> FileDataset:
+def dx_data_set(picture: Picture, *, animal: Animal, number: int) -> FileDataset:
     identity = Identity()
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
-    image = identity.uid("phantom", animal.seed, "image", phantom.truth.view, _content(phantom))
-    meta.MediaStorageSOPInstanceUID = UID(image)
+    # Another species or size is another image. Dogs came first, so that their identifiers name no species.
+    whose = ("phantom", animal.seed) if animal.species is Species.DOG else ("phantom", animal.species.value, animal.seed)
+    size = "x".join(str(n) for n in picture.pixels.shape)
+    meta.MediaStorageSOPInstanceUID = UID(identity.uid(*whose, "image", picture.key, size))
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
     meta.ImplementationVersionName = "PHANTOM"
@@ -95,29 +175,25 @@ def dx_data_set(phantom: Phantom, *, animal: Animal, number: int) -> FileDataset
     data_set.SpecificCharacterSet = "ISO_IR 192"
     data_set.SOPClassUID = meta.MediaStorageSOPClassUID
     data_set.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    data_set.StudyInstanceUID = identity.uid("phantom", animal.seed, "study")
-    data_set.SeriesInstanceUID = identity.uid("phantom", animal.seed, "series")
+    data_set.StudyInstanceUID = identity.uid(*whose, "study")
+    data_set.SeriesInstanceUID = identity.uid(*whose, "series")
     _describe_patient(data_set, animal)
-    _describe_study(data_set, animal, number)
-    _describe_view(data_set, phantom)
-    _describe_detector(data_set, phantom)
-    _store_pixels(data_set, phantom, bits=12 + 2 * (animal.seed % 2))
+    _describe_study(data_set, animal, number, picture.study)
+    _describe_view(data_set, picture)
+    _describe_detector(data_set, picture)
+    _store_pixels(data_set, picture, bits=12 + 2 * (animal.seed % 2))
     return data_set
 
 
-def _content(phantom: Phantom) -> str:
-    """Another size is another image."""
-    return "x".join(str(n) for n in phantom.pixels.shape)
-
-
 def _describe_patient(data_set: Dataset, animal: Animal) -> None:
-    data_set.PatientName = f"Phantom^Dog {animal.seed:06d}"
-    data_set.PatientID = f"PHANTOM-{animal.seed:06d}"
+    cat = animal.species is Species.CAT
+    data_set.PatientName = f"Phantom^{'Cat' if cat else 'Dog'} {animal.seed:06d}"
+    data_set.PatientID = f"PHANTOM-{'C' if cat else ''}{animal.seed:06d}"
     data_set.PatientBirthDate = animal.birth_date.strftime("%Y%m%d")
     data_set.PatientSex = animal.sex
     data_set.PatientSexNeutered = animal.neutered
-    data_set.PatientSpeciesDescription = "Canine"
-    data_set.PatientSpeciesCodeSequence = [coded(SPECIES[Species.DOG])]
+    data_set.PatientSpeciesDescription = "Feline" if cat else "Canine"
+    data_set.PatientSpeciesCodeSequence = [coded(SPECIES[animal.species])]
     data_set.PatientBreedDescription = animal.breed.meaning
     data_set.PatientBreedCodeSequence = [coded(animal.breed)]
     data_set.BreedRegistrationSequence = []
@@ -126,7 +202,7 @@ def _describe_patient(data_set: Dataset, animal: Animal) -> None:
     data_set.ResponsibleOrganization = "Houndsfield phantoms"
 
 
-def _describe_study(data_set: Dataset, animal: Animal, number: int) -> None:
+def _describe_study(data_set: Dataset, animal: Animal, number: int, description: str) -> None:
     day = animal.study_date.strftime("%Y%m%d")
     time = f"10{number % 60:02d}00"
     data_set.StudyDate = data_set.SeriesDate = data_set.AcquisitionDate = data_set.ContentDate = day
@@ -135,7 +211,7 @@ def _describe_study(data_set: Dataset, animal: Animal, number: int) -> None:
     data_set.AccessionNumber = f"P{animal.seed:08d}"
     data_set.ReferringPhysicianName = "Phantom^Vet"
     data_set.StudyID = f"{animal.seed % 10**8}"
-    data_set.StudyDescription = "PHANTOM THORAX"
+    data_set.StudyDescription = description
     data_set.Modality = "DX"
     data_set.PresentationIntentType = "FOR PRESENTATION"
     data_set.SeriesNumber = 1
@@ -151,29 +227,24 @@ def _describe_study(data_set: Dataset, animal: Animal, number: int) -> None:
     data_set.AcquisitionContextSequence = []
 
 
-def _describe_view(data_set: Dataset, phantom: Phantom) -> None:
-    truth = phantom.truth
+def _describe_view(data_set: Dataset, picture: Picture) -> None:
     data_set.AnatomicalOrientationType = "QUADRUPED"
-    data_set.PatientOrientation = list(truth.orientation)
+    data_set.PatientOrientation = list(picture.orientation)
     data_set.ImageLaterality = "U"
-    if truth.view not in NAMES:
-        data_set.SeriesDescription = f"PHANTOM {truth.view.upper()}"
-        data_set.BodyPartExamined = "EXTREMITY" if truth.view == "limb" else "PHANTOM"
-        data_set.AnatomicRegionSequence = []
-        data_set.ViewCodeSequence = []
-        return
-    view, description = NAMES[truth.view]
-    data_set.SeriesDescription = "PHANTOM THORAX"
-    data_set.ProtocolName = description
-    data_set.BodyPartExamined = "CHEST"
-    data_set.AnatomicRegionSequence = [coded(REGIONS[Region.THORAX])]
-    item = coded(VIEWS[view])
-    item.ViewModifierCodeSequence = []
-    data_set.ViewCodeSequence = [item]
+    data_set.SeriesDescription = picture.series
+    data_set.BodyPartExamined = picture.body_part
+    if picture.protocol:
+        data_set.ProtocolName = picture.protocol
+    data_set.AnatomicRegionSequence = [] if picture.region is None else [coded(picture.region)]
+    data_set.ViewCodeSequence = []
+    if picture.view is not None:
+        item = coded(picture.view)
+        item.ViewModifierCodeSequence = []
+        data_set.ViewCodeSequence = [item]
 
 
-def _describe_detector(data_set: Dataset, phantom: Phantom) -> None:
-    spacing = f"{phantom.truth.spacing_mm:.6f}"
+def _describe_detector(data_set: Dataset, picture: Picture) -> None:
+    spacing = f"{picture.spacing_mm:.6f}"
     data_set.DetectorType = "DIRECT"
     data_set.DetectorID = "PHANTOM"
     data_set.ImagerPixelSpacing = [spacing, spacing]
@@ -183,13 +254,13 @@ def _describe_detector(data_set: Dataset, phantom: Phantom) -> None:
     data_set.PositionerType = "NONE"
 
 
-def _store_pixels(data_set: Dataset, phantom: Phantom, *, bits: int) -> None:
+def _store_pixels(data_set: Dataset, picture: Picture, *, bits: int) -> None:
     """Stored so that the window, and nothing else, gives the phantom's grey values back: PS3.3 C.11.2.1.2.1."""
     low, high = 2**bits // 16, 2**bits - 2**bits // 8
-    stored = np.round(low + phantom.pixels * np.float32(high - low)).astype("<u2")
+    stored = np.round(low + picture.pixels * np.float32(high - low)).astype("<u2")
     data_set.SamplesPerPixel = 1
     data_set.PhotometricInterpretation = "MONOCHROME2"
-    data_set.Rows, data_set.Columns = phantom.pixels.shape
+    data_set.Rows, data_set.Columns = picture.pixels.shape
     data_set.BitsAllocated, data_set.BitsStored, data_set.HighBit = 16, bits, bits - 1
     data_set.PixelRepresentation = 0
     data_set.PixelIntensityRelationship = "LOG"

@@ -46,7 +46,7 @@ class Profile:
     table: Plane = field(repr=False)
 
     def at(self, samples: Samples) -> Depths:
-        return self.table.take(samples.index)
+        return np.asarray(self.table.take(samples.index), dtype=np.float32)
 
     def __call__(self, x: float) -> float:
         return float(self.table[min(max(int((x - TABLE_START) / TABLE_STEP), 0), TABLE_LENGTH - 1)])
@@ -71,7 +71,9 @@ def sample(frame: Frame, *, near: float, far: float, count: int, pixels: float) 
     pixels: of the film, between two rays.
     """
     rows, columns = max(round(frame.rows / pixels), 8), max(round(frame.columns / pixels), 8)
-    at = np.stack(np.meshgrid((np.arange(columns) + 0.5) * frame.columns / columns, (np.arange(rows) + 0.5) * frame.rows / rows), -1)
+    at = np.stack(
+        np.meshgrid((np.arange(columns) + 0.5) * frame.columns / columns, (np.arange(rows) + 0.5) * frame.rows / rows), -1
+    )
     plane = ((at - frame.offset) @ np.linalg.inv(frame.matrix).T).astype(np.float32)
     u, v = plane[:, :, :1], plane[:, :, 1:]
     step = (far - near) / count
@@ -90,7 +92,7 @@ def spread(plane: Plane, rows: int, columns: int) -> Plane:
 
 
 def filled(depth: Depths, width: float) -> Depths:
-    """0 outside, 1 inside, in between over `width` units about the surface."""
+    """0 outside, 1 inside, in between over `width` units about the surface: not less than `Samples.step`, or steps show."""
     share = depth * np.float32(1 / width)
     share += np.float32(0.5)
     np.clip(share, 0, 1, out=share)
@@ -132,7 +134,7 @@ def in_cone(samples: Samples, start: FloatArray, end: FloatArray, radii: tuple[f
     share *= np.float32(radii[1] - radii[0])
     share += np.float32(radii[0])
     share -= total
-    return share
+    return np.asarray(share, dtype=np.float32)
 
 
 def joined(one: Depths, other: Depths, round_off: float) -> Depths:
@@ -141,7 +143,7 @@ def joined(one: Depths, other: Depths, round_off: float) -> Depths:
     overlap *= overlap
     overlap *= np.float32(0.25 / round_off)
     overlap += np.maximum(one, other)
-    return overlap
+    return np.asarray(overlap, dtype=np.float32)
 
 
 def _along(samples: Samples, origin: FloatArray, axis: FloatArray) -> Depths:
@@ -150,5 +152,4 @@ def _along(samples: Samples, origin: FloatArray, axis: FloatArray) -> Depths:
         total += (samples.y - np.float32(origin[1])) * np.float32(axis[1])
     if axis[2]:
         total += (samples.z - np.float32(origin[2])) * np.float32(axis[2])
-    return total
-
+    return np.asarray(total, dtype=np.float32)

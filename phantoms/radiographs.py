@@ -1,7 +1,7 @@
 """Radiographs of phantoms by region, view and species, with what is true of each: the way from a seed to a film.
 
-`phantoms.views` draws the thorax that the vertebral heart score was measured on, in its own renderer that stays as it is; this
-module draws every region, in three dimensions.
+`phantoms.views` draws the thorax that the vertebral heart score was measured on, in its own renderer that stays as it is;
+this module draws every region, in three dimensions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from domain.types import Region, Species, View
 from phantoms.detector import develop, draw_exposure, enlarge
 from phantoms.field import sample, spread
 from phantoms.mishaps import annotate, collimate, exposure_fault, furniture, regrade
-from phantoms.projection import Frame, Plane, Thickness, add, make_frame
+from phantoms.projection import Frame, Thickness, add, make_frame
 from phantoms.scenes import PARTS, Scene, draw_scene, lines
 from phantoms.solids import FloatArray, Tissue
 
@@ -57,8 +57,8 @@ class Wish:
 class Facts:
     """What is exactly known. landmarks: (n, 2) by name, (column, row) from the outer corner of the first pixel.
 
-    cropped, rotated: None between the two, where readers would differ. heads: which way the animal faces is `head_left` for a
-    lateral; every film hangs as `Scene.view` says.
+    cropped, rotated: None between the two, where readers would differ. Every film
+    hangs as `Scene.view` says.
     """
 
     wish: Wish
@@ -101,18 +101,17 @@ def expose(seed: int, wish: Wish) -> Film:
         pixels = collimate(pixels, rng, margins)
     if wish.variety > 0:
         pixels = annotate(pixels, rng)
-    lateral = wish.view in (*LATERALS, View.MEDIOLATERAL)
     facts = Facts(
         wish=wish,
         spacing_mm=scene.build.unit_mm / frame.pixels_per_unit,
-        orientation=("CD", "V") if lateral else ("LE", "CD"),
+        orientation=scene.orientation,
         outside=outside,
         roll=roll,
         cropped=True if outside > CROPPED_SHARE else False if outside < WHOLE_SHARE else None,
         rotated=True if abs(roll) > ROTATED_RADIANS else False if abs(roll) < STRAIGHT_RADIANS else None,
         landmarks={name: frame.to_pixels(at) for name, at in scene.landmarks.items()},
     )
-    return Film(pixels=np.clip(pixels, 0, 1), facts=facts, heart=thickness.heart)
+    return Film(pixels=np.clip(pixels, 0, 1).astype(np.float32), facts=facts, heart=thickness.heart)
 
 
 def _turned(scene: Scene, wish: Wish, rng: np.random.Generator) -> tuple[Scene, float]:

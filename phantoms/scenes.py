@@ -1,4 +1,4 @@
-"""What can be radiographed: the body behind each region and view, from where it is looked at, and what a film of it holds."""
+"""What can be radiographed: the body behind each region and view, where it is looked at from, what a film of it holds."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ FROM_FRONT = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])  # of a limb: lateral 
 class Scene:
     """A posed body before a film.
 
-    view: (2, 3) orthonormal, body to film as it hangs on a viewer: head to the left, or up; proximal up. whole: (n, 3) points
-    that an uncropped film holds. near, far: where along the ray tissue lies. landmarks: (n, 3) by name.
+    view: (2, 3) orthonormal, body to film as it hangs on a viewer: head to the left, or up; proximal up. whole: (n, 3), what
+    an uncropped film holds. near, far: where along the ray tissue lies. landmarks: (n, 3) by name. orientation: what lies
+    to the right of and below the picture (PS3.3 C.7.6.1.1.1).
     """
 
     build: Build
@@ -36,6 +37,7 @@ class Scene:
     solids: tuple[Solid, ...] = field(repr=False)
     soft: Callable[[Samples], Soft] = field(repr=False)
     landmarks: dict[str, FloatArray] = field(repr=False)
+    orientation: tuple[str, str]
 
 
 def draw_scene(seed: int, region: Region, view: View, species: Species, part: str) -> Scene:
@@ -78,7 +80,12 @@ def _of_torso(build: Build, region: Region, posture: Posture) -> Scene:
         hips, pelvis = torso.pelvis.hips, torso.pelvis
         reach = 0.25 if posture == "lateral" else 0.55
         knees = [hip + reach * (limb.joints["stifle"] - hip) for hip, limb in zip(hips, torso.limbs[1::2], strict=True)]
-        whole = [*pelvis.crest.tolist(), *pelvis.tuber.tolist(), *(knee.tolist() for knee in knees), column.edge(L7).tolist()]
+        whole = [
+            *pelvis.crest.tolist(),
+            *pelvis.tuber.tolist(),
+            *(knee.tolist() for knee in knees),
+            column.edge(L7).tolist(),
+        ]
     shown = np.array(whole, dtype=np.float64)
     view = HEAD_LEFT if posture == "lateral" else HEAD_UP
     if posture == "lateral":
@@ -97,7 +104,17 @@ def _of_torso(build: Build, region: Region, posture: Posture) -> Scene:
         "vertebrae": np.stack([column.edge(number) for number in range(-3, S1 + 1)]),
         "femoral-heads": hips,
     }
-    return Scene(build=build, view=view, whole=shown, near=near, far=far, solids=torso.solids, soft=soft, landmarks=landmarks)
+    return Scene(
+        build=build,
+        view=view,
+        whole=shown,
+        near=near,
+        far=far,
+        solids=torso.solids,
+        soft=soft,
+        landmarks=landmarks,
+        orientation=("CD", "V") if posture == "lateral" else ("LE", "CD"),
+    )
 
 
 def _of_head(build: Build, *, lateral: bool) -> Scene:
@@ -114,6 +131,7 @@ def _of_head(build: Build, *, lateral: bool) -> Scene:
         solids=head.solids,
         soft=_flesh_of(head, density=0.95),
         landmarks={name: at[None] for name, at in head.joints.items()},
+        orientation=("CD", "V") if lateral else ("LE", "CD"),
     )
 
 
@@ -123,7 +141,16 @@ def _of_limb(build: Build, part: str, *, lateral: bool) -> Scene:
     side = float(rng.choice([-1.0, 1.0]))
     bend = uniform(0.3, 1.7) if lateral else uniform(0.02, 0.35)
     hind = part in HIND
-    lean = {"stifle": 0.5, "tibia": 0.9, "femur": 0.1, "tarsus": 1.0, "hindpaw": 1.0, "elbow": -0.5, "radius": -0.95, "carpus": -1.0}
+    lean = {
+        "stifle": 0.5,
+        "tibia": 0.9,
+        "femur": 0.1,
+        "tarsus": 1.0,
+        "hindpaw": 1.0,
+        "elbow": -0.5,
+        "radius": -0.95,
+        "carpus": -1.0,
+    }
     turn = bend * lean.get(part, -0.1) if lateral else 0.0
     distal = np.array([-np.sin(turn), np.cos(turn), uniform(-0.08, 0.08)])
     start = axes_from(np.zeros(3), distal, np.array([0.0, 0.0, side]), build.femur if hind else build.humerus)
@@ -131,7 +158,13 @@ def _of_limb(build: Build, part: str, *, lateral: bool) -> Scene:
         hock = uniform(0.3, 1.4) if lateral else uniform(0.0, 0.2)
         limb = hindlimb(build, start, (bend, hock), rng)
         joints = [limb.joints[name] for name in ("hip", "stifle", "hock", "toes")]
-        spans = {"stifle": (0.62, 1.4), "femur": (0.0, 1.08), "tibia": (0.93, 2.06), "tarsus": (1.75, 2.55), "hindpaw": (1.95, 3.0)}
+        spans = {
+            "stifle": (0.62, 1.4),
+            "femur": (0.0, 1.08),
+            "tibia": (0.93, 2.06),
+            "tarsus": (1.75, 2.55),
+            "hindpaw": (1.95, 3.0),
+        }
     else:
         limb = forelimb(build, start, (bend, uniform(-0.15, 0.3)), rng, scapula=None)
         joints = [limb.joints[name] for name in ("shoulder", "elbow", "carpus", "toes")]
@@ -153,7 +186,7 @@ def _of_limb(build: Build, part: str, *, lateral: bool) -> Scene:
     if not lateral and rng.random() < 0.5:
         view[0] *= -1  # the other leg, or the other face of it
     middle = along((first + last) / 2)
-    depth = float((middle @ np.cross(view[0], view[1])))
+    depth = float(middle @ np.cross(view[0], view[1]))
     return Scene(
         build=build,
         view=view,
@@ -163,6 +196,7 @@ def _of_limb(build: Build, part: str, *, lateral: bool) -> Scene:
         solids=solids,
         soft=_flesh_of(limb, density=1.0),
         landmarks={name: at[None] for name, at in limb.joints.items()},
+        orientation=("CD" if lateral else "L" if view[0, 2] * side > 0 else "M", "DI"),
     )
 
 
@@ -189,8 +223,9 @@ def _flesh_of(limb: Limb, *, density: float) -> Callable[[Samples], Soft]:
             part = in_cone(samples, start, end, radii)
             depth = part if depth is None else joined(depth, part, 0.4)
         assert depth is not None  # noqa: S101  # every limb has flesh
-        tissue = filled(depth, 0.1) * np.float32(density)
-        tissue *= np.float32(0.85) + np.float32(0.15) * filled(depth - np.float32(0.25), 0.25)
+        edge = max(0.1, samples.step)
+        tissue = filled(depth, edge) * np.float32(density)
+        tissue *= np.float32(0.85) + np.float32(0.15) * filled(depth - np.float32(0.25), edge)
         plane = samples.along(tissue)
         return Soft(tissue=plane, lung=np.zeros_like(plane), heart=np.zeros_like(plane))
 

@@ -74,6 +74,11 @@ def points(*rows: tuple[float, float, float] | FloatArray) -> FloatArray:
     return np.asarray(rows, dtype=np.float64)
 
 
+def beside(at: FloatArray, x: float, y: float, z: float) -> FloatArray:
+    """The point that lies so far from another."""
+    return np.asarray(at + np.array([x, y, z]), dtype=np.float64)
+
+
 def tube(
     along: FloatArray,
     radii: float | tuple[float, ...] | FloatArray,

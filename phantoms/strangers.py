@@ -1,4 +1,4 @@
-"""Pictures that come to a node and show no region: blank plates, test patterns, slices, soft lumps, things, pages of text."""
+"""Pictures that come to a node and show no region: blank plates, test patterns, slices, lumps, things, pages of text."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _blank(rng: np.random.Generator, rows: int, columns: int) -> Plane:
     waves = gaussian_filter(rng.standard_normal((rows, columns), dtype=np.float32), 0.2 * rows, truncate=2.0)
     waves *= np.float32(rng.uniform(0, 0.2) / (waves.std() + 1e-6))
     grain = rng.standard_normal((rows, columns), dtype=np.float32) * np.float32(rng.uniform(0.002, 0.06))
-    return np.float32(rng.uniform(0.0, 1.0)) + waves + grain
+    return np.asarray(np.float32(rng.uniform(0.0, 1.0)) + waves + grain, dtype=np.float32)
 
 
 def _pattern(rng: np.random.Generator, rows: int, columns: int) -> Plane:
@@ -94,7 +94,14 @@ def _lump(rng: np.random.Generator) -> list[Solid]:
     for _ in range(int(rng.integers(10, 60))):
         at = shift + rng.normal(0, 0.4, 3) * size
         if rng.random() < 0.7:
-            solids.append(tube(points(at, at + rng.normal(0, 0.8, 3)), rng.uniform(0.03, 0.25), Tissue.FLESH, weight=rng.uniform(0.1, 0.8)))
+            solids.append(
+                tube(
+                    points(at, at + rng.normal(0, 0.8, 3)),
+                    rng.uniform(0.03, 0.25),
+                    Tissue.FLESH,
+                    weight=rng.uniform(0.1, 0.8),
+                )
+            )
         else:
             extent = rng.uniform(0.05, 1.2, 3)
             solids.append(Ellipsoid(centre=at, axes=np.diag(extent), tissue=Tissue.FLESH, weight=rng.uniform(-0.3, 0.6)))
@@ -110,9 +117,13 @@ def _things(rng: np.random.Generator) -> list[Solid]:
         weight = rng.uniform(0.3, 5)
         if way == 0:
             path = np.cumsum(rng.normal(0, 1.6, (int(rng.integers(2, 7)), 3)), axis=0) + at
-            solids.append(tube(path, rng.uniform(0.05, 0.5), Tissue.BONE, weight=weight, lumen=0.8 if rng.random() < 0.4 else 0.0))
+            solids.append(
+                tube(path, rng.uniform(0.05, 0.5), Tissue.BONE, weight=weight, lumen=0.8 if rng.random() < 0.4 else 0.0)
+            )
         elif way == 1:
-            solids.append(Ellipsoid(centre=at, axes=np.diag(rng.uniform(0.2, 2.5, 3)), tissue=Tissue.BONE, weight=0.3 * weight))
+            solids.append(
+                Ellipsoid(centre=at, axes=np.diag(rng.uniform(0.2, 2.5, 3)), tissue=Tissue.BONE, weight=0.3 * weight)
+            )
         else:
             turn = np.linspace(0, 2 * np.pi, 20)
             ring = at + rng.uniform(0.5, 3) * np.stack([np.cos(turn), np.sin(turn), 0 * turn], axis=1)

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from domain.types import Region, Species, View
 from phantoms.anatomy import draw_body
-from phantoms.dx import Animal, write_dx
+from phantoms.build import draw_build
+from phantoms.dx import Animal, picture_of, picture_of_film, write_dx
+from phantoms.radiographs import FILMS, Facts, Wish, expose
 from phantoms.solids import FloatArray
 from phantoms.views import Truth, render
 
@@ -33,7 +36,7 @@ def make_study(
         height, width = (columns, rows) if view == "ventrodorsal" else (rows, columns)  # a VD film stands upright
         phantom = render(seed, view=view, rows=height, columns=width, variety=STUDY_VARIETY)
         path = directory / f"{number:02d}-{view}.dcm"
-        write_dx(phantom, animal=animal, number=number, path=path)
+        write_dx(picture_of(phantom), animal=animal, number=number, path=path)
         paths.append(path)
         images.append({"file": path.name, **truth_as_json(phantom.truth)})
     content = {"seed": seed, "synthetic": True, "images": images}
@@ -48,6 +51,60 @@ def make_studies(count: int, *, seed: int, directory: Path, rows: int = 1200, co
         for one in range(seed, seed + count)
         for path in make_study(one, directory=directory / f"study-{one:06d}", rows=rows, columns=columns)
     ]
+
+
+def make_films(
+    seed: int,
+    *,
+    directory: Path,
+    region: Region,
+    species: Species,
+    views: Sequence[View] = (),
+    part: str = "stifle",
+    rows: int = 1200,
+    columns: int = 1500,
+    variety: float = STUDY_VARIETY,
+) -> list[Path]:
+    """Write a study of one region of a dog or a cat into `directory`: one DX file a view, and `truth.json`.
+
+    views: all that are taken of the region, where none is named. part: of a limb, see `scenes.PARTS`. The same seed, the
+    same bytes. ValueError for a view that is not taken of the region.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    animal = Animal(seed=seed, unit_mm=draw_build(seed, species).unit_mm, species=species)
+    paths: list[Path] = []
+    images: list[dict[str, Any]] = []
+    for number, view in enumerate(views or FILMS.get(region, (View.OTHER,)), start=1):
+        upright = view not in (View.RIGHT_LATERAL, View.LEFT_LATERAL)
+        height, width = (columns, rows) if upright else (rows, columns)
+        wish = Wish(region=region, view=view, species=species, part=part, rows=height, columns=width, variety=variety)
+        film = expose(seed, wish)
+        path = directory / f"{number:02d}-{part if region is Region.LIMB else region.value}-{view.value}.dcm"
+        write_dx(picture_of_film(film), animal=animal, number=number, path=path)
+        paths.append(path)
+        images.append({"file": path.name, **facts_as_json(film.facts)})
+    content = {"seed": seed, "synthetic": True, "species": species.value, "images": images}
+    (directory / TRUTH_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return paths
+
+
+def facts_as_json(facts: Facts) -> dict[str, Any]:
+    """Points are [column, row] from the outer corner of the first pixel; null where readers would differ."""
+    wish = facts.wish
+    landmarks = {
+        name: [[round(float(column), 3), round(float(row), 3)] for column, row in points]
+        for name, points in facts.landmarks.items()
+    }
+    return {
+        "region": wish.region.value,
+        "view": wish.view.value,
+        "part": wish.part if wish.region is Region.LIMB else None,
+        "spacing_mm": round(facts.spacing_mm, 6),
+        "cropped": facts.cropped,
+        "rotated_body": facts.rotated,
+        "exposure": wish.exposure,
+        "landmarks": landmarks,
+    }
 
 
 def truth_as_json(truth: Truth) -> dict[str, Any]:

@@ -7,14 +7,13 @@ from typing import Literal
 
 import numpy as np
 
-from domain.types import Species
 from phantoms.axial import Cage, Column, draw_cage, draw_column, rib_bones, spine_bones, sternum_bones
 from phantoms.build import L7, S1, T13, Build
 from phantoms.chest import Chest, draw_chest, heart_depth, lung_share
-from phantoms.field import Depths, Plane, Profile, Samples, filled, in_cone, in_ellipsoid, joined, profile
+from phantoms.field import Plane, Profile, Samples, filled, in_cone, in_ellipsoid, joined, profile
 from phantoms.limbs import Limb, axes_from, forelimb, hindlimb
 from phantoms.pelvis import Pelvis, draw_pelvis
-from phantoms.solids import FloatArray, Solid, Tissue, points, tube
+from phantoms.solids import FloatArray, Solid, Tissue, beside, points, tube
 
 Posture = Literal["lateral", "ventrodorsal", "dorsoventral"]
 
@@ -29,7 +28,7 @@ class Belly:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Torso:
-    """back, bottom, width: the skin over x, the first two relative to the spine's height; skin: thickness of fat below it."""
+    """back, bottom, width: the skin over x, the first two relative to the spine; skin: thickness of fat below it."""
 
     build: Build
     column: Column
@@ -58,8 +57,8 @@ def draw_torso(build: Build, posture: Posture) -> Torso:
     """The same build is the same animal; what differs between postures is how its limbs lie."""
     rng = np.random.default_rng([build.seed, 22])
     uniform = rng.uniform
-    column = draw_column(build, rng)
-    cage = draw_cage(build, column, rng)
+    column = draw_column(rng)
+    cage = draw_cage(build, rng)
     chest = draw_chest(build, column, cage, rng)
     pelvis = draw_pelvis(build, column, rng)
     fat, muscle, depth = build.fat, build.muscle, build.chest_depth
@@ -73,18 +72,44 @@ def draw_torso(build: Build, posture: Posture) -> Torso:
     tuck = uniform(0.6, 0.95) + 0.2 * fat
     bottom = profile(
         [-10, -5, -3, 3.5, 7, 12, loin, tail - 2, tail, tail + 1.5],
-        np.array([2.6, 3.0, 0.75 * depth, 1.0 * depth, 1.02 * depth, (0.6 + 0.4 * tuck) * depth, tuck * 0.85 * depth, 0.6 * depth, 3.2, 1.0])
+        np.array(
+            [
+                2.6,
+                3.0,
+                0.75 * depth,
+                1.0 * depth,
+                1.02 * depth,
+                (0.6 + 0.4 * tuck) * depth,
+                tuck * 0.85 * depth,
+                0.6 * depth,
+                3.2,
+                1.0,
+            ]
+        )
         + padding,
         smooth=1.5,
     )
     wide = build.chest_width
     width = profile(
         [-10, -5, -2, 3, 8, 13, loin, tail - 2.5, tail, tail + 1.5],
-        np.array([1.6, 1.7, 0.85 * wide, wide, 1.04 * wide, 1.0 * wide * uniform(0.9, 1.1), 0.85 * wide, 0.3 * build.pelvis, 0.2 * build.pelvis, 0.5])
+        np.array(
+            [
+                1.6,
+                1.7,
+                0.85 * wide,
+                wide,
+                1.04 * wide,
+                1.0 * wide * uniform(0.9, 1.1),
+                0.85 * wide,
+                0.3 * build.pelvis,
+                0.2 * build.pelvis,
+                0.5,
+            ]
+        )
         + padding * 0.8,
         smooth=1.2,
     )
-    belly = _draw_belly(build, column, cage, chest, rng)
+    belly = _draw_belly(build, column, chest, rng)
     limbs = _draw_limbs(build, column, pelvis, posture)
     solids = (
         *spine_bones(build, column, rng),
@@ -96,19 +121,35 @@ def draw_torso(build: Build, posture: Posture) -> Torso:
         *_extras(build, column, rng),
     )
     return Torso(
-        build=build, column=column, cage=cage, chest=chest, belly=belly, pelvis=pelvis, limbs=limbs,
-        back=back, bottom=bottom, width=width, skin=0.15 + 0.5 * fat, solids=solids,
+        build=build,
+        column=column,
+        cage=cage,
+        chest=chest,
+        belly=belly,
+        pelvis=pelvis,
+        limbs=limbs,
+        back=back,
+        bottom=bottom,
+        width=width,
+        skin=0.15 + 0.5 * fat,
+        solids=solids,
     )
 
 
-def _draw_belly(build: Build, column: Column, cage: Cage, chest: Chest, rng: np.random.Generator) -> Belly:
+def _draw_belly(build: Build, column: Column, chest: Chest, rng: np.random.Generator) -> Belly:
     uniform = rng.uniform
     start, end = chest.diaphragm[1] + 1.5, column.edge(L7)[0] + 2.0
     deep = build.chest_depth
     gas: list[tuple[FloatArray, FloatArray, float]] = []
     stomach = np.array([chest.diaphragm[0] - uniform(0.0, 1.5), column.y(9.0) + uniform(0.3, 0.6) * deep, uniform(0.1, 1.3)])
     if rng.random() < 0.75:
-        gas.append((stomach, _turned((uniform(0.4, 1.3), uniform(0.5, 1.6), uniform(0.5, 1.3)), uniform(-0.5, 0.5)), uniform(0.5, 1.0)))
+        gas.append(
+            (
+                stomach,
+                _turned((uniform(0.4, 1.3), uniform(0.5, 1.6), uniform(0.5, 1.3)), uniform(-0.5, 0.5)),
+                uniform(0.5, 1.0),
+            )
+        )
     for _ in range(int(rng.integers(2, 16))):  # small bowel and colon
         x = uniform(start + 3.5, end + 1)
         at = np.array([x, column.y(x) + uniform(0.2, 0.85) * deep, uniform(-0.65, 0.65) * build.chest_width])
@@ -119,18 +160,36 @@ def _draw_belly(build: Build, column: Column, cage: Cage, chest: Chest, rng: np.
         for side, x in ((-1, column.edge(T13 + 1)[0] + 0.6), (1, column.edge(T13 + 2)[0] + 0.6))
     ]
     bladder_x = column.edge(S1)[0] + uniform(-1.5, 0.5)
-    organs.append((np.array([bladder_x, column.y(bladder_x) + 0.6 * deep, 0.0]), _turned((uniform(0.7, 2.0), uniform(0.6, 1.3), uniform(0.7, 1.4)), 0.2), uniform(0.02, 0.12)))
+    organs.append(
+        (
+            np.array([bladder_x, column.y(bladder_x) + 0.6 * deep, 0.0]),
+            _turned((uniform(0.7, 2.0), uniform(0.6, 1.3), uniform(0.7, 1.4)), 0.2),
+            uniform(0.02, 0.12),
+        )
+    )
     colon = column.edge(L7)[0] + 1.0
     for i in range(int(rng.integers(0, 6))):  # faeces
         x = colon - 3.5 + 1.5 * i
-        organs.append((np.array([x, column.y(x) + uniform(1.5, 2.4), uniform(-0.3, 0.9)]), _turned((0.8, 0.6, 0.6), 0.1), uniform(0.05, 0.3)))
-    organs.append((np.array([start + 2.6, column.y(8) + 0.75 * deep, 0.0]), _turned((2.4, 0.3 * deep, 0.8 * build.chest_width), 0.4), uniform(0.0, 0.08)))
+        organs.append(
+            (
+                np.array([x, column.y(x) + uniform(1.5, 2.4), uniform(-0.3, 0.9)]),
+                _turned((0.8, 0.6, 0.6), 0.1),
+                uniform(0.05, 0.3),
+            )
+        )
+    organs.append(
+        (
+            np.array([start + 2.6, column.y(8) + 0.75 * deep, 0.0]),
+            _turned((2.4, 0.3 * deep, 0.8 * build.chest_width), 0.4),
+            uniform(0.0, 0.08),
+        )
+    )
     return Belly(gas=tuple(gas), organs=tuple(organs))
 
 
 def _turned(size: tuple[float, float, float], angle: float) -> FloatArray:
     cos, sin = np.cos(angle), np.sin(angle)
-    return np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]]) * np.asarray(size)[:, None]
+    return np.asarray(np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]]) * np.asarray(size)[:, None])
 
 
 def _draw_limbs(build: Build, column: Column, pelvis: Pelvis, posture: Posture) -> tuple[Limb, ...]:
@@ -144,13 +203,17 @@ def _draw_limbs(build: Build, column: Column, pelvis: Pelvis, posture: Posture) 
     for i, side in enumerate((-1.0, 1.0)):
         lateral = np.array([0.0, 0.0, side])
         if posture == "lateral":
-            shoulder = np.array([-3.2 + uniform(-0.6, 0.6), column.y(-3) + 0.62 * build.chest_depth + uniform(-0.4, 0.4), side * 1.7])
+            shoulder = np.array(
+                [-3.2 + uniform(-0.6, 0.6), column.y(-3) + 0.62 * build.chest_depth + uniform(-0.4, 0.4), side * 1.7]
+            )
             angle = 0.9 + forward + uniform(-0.15, 0.15)
             distal = np.array([np.cos(angle + 0.5), np.sin(angle + 0.5), 0.05 * side])
             top = np.array([uniform(0.0, 1.6), column.y(0) - uniform(0.6, 1.6), side * 1.3])
             flexion = (uniform(0.5, 1.5), uniform(-0.1, 0.4))
         else:
-            shoulder = np.array([-3.4 + uniform(-0.6, 0.4), column.y(-3) + 0.5 * build.chest_depth, side * (1.5 + 0.35 * build.chest_width)])
+            shoulder = np.array(
+                [-3.4 + uniform(-0.6, 0.4), column.y(-3) + 0.5 * build.chest_depth, side * (1.5 + 0.35 * build.chest_width)]
+            )
             distal = np.array([-1.0, uniform(-0.2, 0.5), side * uniform(-0.1, 0.5)])
             top = np.array([uniform(-0.6, 1.6), column.y(0) - 0.8, side * (0.55 * build.chest_width + uniform(0.3, 1.0))])
             flexion = (uniform(0.1, 0.7), uniform(-0.1, 0.2))
@@ -169,7 +232,6 @@ def _draw_limbs(build: Build, column: Column, pelvis: Pelvis, posture: Posture) 
             bends = (knee_bend + uniform(-0.1, 0.1), uniform(0.1, 0.6))
         lateral = np.array([0.0, uniform(-0.25, 0.25), side])
         limbs.append(hindlimb(build, axes_from(hip, distal, lateral, build.femur), bends, rng))
-    del reach
     return tuple(limbs)
 
 
@@ -178,17 +240,26 @@ def _extras(build: Build, column: Column, rng: np.random.Generator) -> list[Soli
     if rng.random() > 0.35:
         return []
     at = np.array([rng.uniform(-3, 2), column.y(0) - rng.uniform(1.4, 2.6), rng.uniform(-0.6, 0.6)])
-    return [tube(points(at, at + (rng.uniform(0.3, 0.7), rng.uniform(-0.3, 0.3), 0.1)), 0.06 * 16 / build.unit_mm, Tissue.BONE, weight=7.0)]
+    return [
+        tube(
+            points(at, beside(at, rng.uniform(0.3, 0.7), rng.uniform(-0.3, 0.3), 0.1)),
+            0.06 * 16 / build.unit_mm,
+            Tissue.BONE,
+            weight=7.0,
+        )
+    ]
 
 
 def soft_tissue(torso: Torso, samples: Samples, *, with_chest: bool, with_limbs: tuple[int, ...]) -> Soft:
     """with_limbs: indices of the limbs whose flesh is near the film."""
-    column, build = torso.column, torso.build
+    column = torso.column
     below = samples.y - column.y.at(samples)
     top, bottom, width = torso.back.at(samples), torso.bottom.at(samples), torso.width.at(samples)
     high = (below + top) / (bottom + top)
     around = np.abs(high - np.float32(0.5)) * np.float32(2)
-    aside = np.abs(samples.z) / np.maximum(width * (np.float32(1.08) - np.float32(0.3) * np.abs(high - np.float32(0.55))), np.float32(0.3))
+    aside = np.abs(samples.z) / np.maximum(
+        width * (np.float32(1.08) - np.float32(0.3) * np.abs(high - np.float32(0.55))), np.float32(0.3)
+    )
     depth = np.float32(1) - np.sqrt(around ** np.float32(2.6) + aside ** np.float32(2.2))
     depth *= np.minimum(width, bottom * np.float32(0.5))
     end = float(torso.pelvis.tuber[:, 0].max()) + 0.6
@@ -196,25 +267,25 @@ def soft_tissue(torso: Torso, samples: Samples, *, with_chest: bool, with_limbs:
     for i in with_limbs:
         for start, stop, radii in torso.limbs[i].flesh:
             depth = joined(depth, in_cone(samples, start, stop, radii), 0.5)
-    density = filled(depth, 0.12)
-    under_skin = filled(depth - np.float32(torso.skin), 0.3)
+    edge = max(0.12, samples.step)
+    density = filled(depth, edge)
+    under_skin = filled(depth - np.float32(torso.skin), edge)
     density *= np.float32(0.88) + np.float32(0.12) * under_skin  # fat is lighter than muscle
     still = samples.along(density)
     lung_plane = heart_plane = np.zeros_like(still)
     if with_chest:
         heart = heart_depth(torso.chest, samples)
         lung = lung_share(torso.chest, column, torso.cage, samples, heart)
-        lung *= filled(depth, 0.12)
+        lung *= filled(depth, edge)
         lung_plane = samples.along(lung)
         still = still - lung_plane * np.float32(1 - torso.chest.lung_density)
-        heart_plane = samples.along(filled(heart, 0.14))
+        heart_plane = samples.along(filled(heart, edge))
     for centre, axes, weight in torso.belly.gas:
         if _near(samples, centre):
-            still = still - samples.along(filled(in_ellipsoid(samples, centre, axes), 0.15) * np.float32(weight))
+            still = still - samples.along(filled(in_ellipsoid(samples, centre, axes), edge) * np.float32(weight))
     for centre, axes, weight in torso.belly.organs:
         if _near(samples, centre):
-            still = still + samples.along(filled(in_ellipsoid(samples, centre, axes), 0.15) * np.float32(weight))
-    del build
+            still = still + samples.along(filled(in_ellipsoid(samples, centre, axes), edge) * np.float32(weight))
     return Soft(tissue=np.maximum(still, 0), lung=lung_plane, heart=heart_plane)
 
 
