@@ -6,7 +6,21 @@ import sys
 
 import typer
 
-from cli import analyse, backup, demo, models, network, parts, phantom, send_test, settings, status, tasks
+from cli import (
+    alarms,
+    analyse,
+    backup,
+    demo,
+    models,
+    network,
+    parts,
+    phantom,
+    reanalyse,
+    send_test,
+    settings,
+    status,
+    tasks,
+)
 from domain.errors import HoundsfieldError
 from node.logs import quiet_libraries
 
@@ -28,9 +42,11 @@ app.command("send")(network.send)
 app.command("echo")(network.echo)
 app.command("send-test")(send_test.send_test)
 app.command("status")(status.status)
+app.command("reanalyse")(reanalyse.reanalyse)
 app.command("backup")(backup.backup)
 app.add_typer(settings.app, name="config")
 app.add_typer(tasks.app, name="tasks")
+app.add_typer(alarms.app, name="alarms")
 app.add_typer(models.app, name="models")
 app.add_typer(phantom.app, name="phantom")
 

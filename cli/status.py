@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -13,12 +14,14 @@ from config.settings import Settings
 from delivery.echo import echo
 from domain.errors import HoundsfieldError, PeerUnavailable, SettingsInvalid
 from domain.types import Peer
-from ledger import peers
+from ledger import alarms, peers
 from ledger import status as ledger_status
 from node.models import used_packages
 from node.parts import open_ledger
+from node.supervisor import supervised
 
 FRESH_SECONDS = 30.0
+MEGABYTE = 1_000_000
 ECHO_SECONDS = 5.0
 
 
@@ -67,13 +70,28 @@ def _collect(settings: Settings) -> dict[str, Any]:
         refused = peers.refused_callers(tx)
         tasks = ledger_status.task_counts(tx)
         studies_in_work = ledger_status.studies_in_work(tx)
+        done = ledger_status.done_by_day(tx, days=1)
+        open_alarms = alarms.open_alarms(tx)
+        parts = supervised(tx)
     disk = shutil.disk_usage(settings.node.data_dir)
     fresh = sum(age <= FRESH_SECONDS for age in workers.values())
     return {
         "ok": listener is None and fresh > 0 and models["models_error"] is None,
         "listener": {"answers": listener is None, "error": listener},
         "workers": {"alive": fresh, "seconds_since_heartbeat": {name: round(age, 1) for name, age in workers.items()}},
+        "parts": [asdict(row) | {"last_exit_at": moment(row.last_exit_at)} for row in parts],
+        "alarms": [
+            {
+                "id": row.id,
+                "kind": row.kind.value,
+                "text": row.text,
+                "since": moment(row.since),
+                "acknowledged": row.acknowledged_at is not None,
+            }
+            for row in open_alarms
+        ],
         "tasks": tasks,
+        "done_today": next(iter(done.values()), {}),
         "studies_in_work": studies_in_work,
         "destinations": [
             {
@@ -102,9 +120,21 @@ def _collect(settings: Settings) -> dict[str, Any]:
             }
             for row in refused
         ],
-        "disk": {"free_bytes": disk.free, "total_bytes": disk.total},
+        "disk": {
+            "free_bytes": disk.free,
+            "total_bytes": disk.total,
+            "refuse_below_bytes": settings.disk.refuse_below_megabytes * MEGABYTE,
+            "warn_below_bytes": settings.disk.warn_below_megabytes * MEGABYTE,
+        },
         **models,
     }
+
+
+def _disk(disk: dict[str, int]) -> str:
+    free = f"{disk['free_bytes'] / 1e9:.1f} GB free"
+    if disk["free_bytes"] < disk["refuse_below_bytes"]:
+        return f"{free}: IMAGES ARE REFUSED ([disk] refuse_below_megabytes)"
+    return free + (": LITTLE ([disk] warn_below_megabytes)" if disk["free_bytes"] < disk["warn_below_bytes"] else "")
 
 
 def _listener(settings: Settings) -> str | None:
@@ -140,7 +170,15 @@ def _print(report: dict[str, Any]) -> None:
     console.print(f"Studies     {report['studies_in_work']} in work")
     for kind, counts in report["tasks"].items():
         console.print(f"Tasks       {kind}: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
-    console.print(f"Disk        {report['disk']['free_bytes'] / 1e9:.1f} GB free")
+    if report["done_today"]:
+        console.print(
+            "Today       " + ", ".join(f"{n} {kind}" for kind, n in sorted(report["done_today"].items())) + " done"
+        )
+    console.print(f"Disk        {_disk(report['disk'])}")
+    for row in report["parts"]:
+        if row["restarts"]:
+            again = f"started again {row['restarts']} times, the last time after {row['last_exit']}"
+            console.print(f"Part        {row['name']} on {row['host']}: {again}, {row['last_exit_at']}")
     for model in report["models"]:
         console.print(f"Model       {model['name']} {model['version']} ({model['clinical_status']})")
     if report["models_error"]:
@@ -155,6 +193,8 @@ def _print(report: dict[str, Any]) -> None:
         ],
         none="No destination is configured.",
     )
+    for row in report["alarms"]:
+        console.print(f"ALARM {row['id']:<5} {row['text']} (since {row['since']}{', seen' if row['acknowledged'] else ''})")
     for row in report["destinations"]:
         if row["last_error"]:
             console.print(f"{row['name']}: {row['last_error']}")

@@ -10,7 +10,8 @@ import typer
 from cli.common import DEFAULT_FILE, ConfigOption, JsonOption, console, moment, print_json, print_table, settings_from
 from domain.errors import NotFound
 from ledger import documents, tasks
-from node.parts import open_ledger
+from node import interventions
+from node.parts import open_ledger, open_pipeline
 
 app = typer.Typer(help="What the node owes: waiting, running and dead tasks.", no_args_is_help=True)
 
@@ -55,6 +56,9 @@ def retry(
             row for row in tasks.owed(tx) if row.state == "dead" and (every or (to is not None and row.destination == to))
         ]
         wanted = sorted({*(task_ids or []), *(row.id for row in dead)})
+        if not wanted and (every or to is not None):
+            console.print("No task is dead." if to is None else f"No task of {to} is dead.")
+            return
         if not wanted:
             raise NotFound("no dead task is meant: name numbers of `houndsfield tasks list`, --to a destination, or --all")
         for task_id in wanted:
@@ -62,3 +66,17 @@ def retry(
             if row.kind == "deliver":
                 documents.reopened(tx, row.key)
     console.print(f"{len(wanted)} task(s) will run again.")
+
+
+@app.command("cancel")
+def cancel(
+    task_ids: Annotated[list[int], typer.Argument(metavar="ID…", help="Numbers of `houndsfield tasks list`.")],
+    config: ConfigOption = DEFAULT_FILE,
+) -> None:
+    """Owe tasks no longer. A study whose image is cancelled says that it was not analysed; a document is not sent."""
+    settings = settings_from(config)
+    pipeline = open_pipeline(settings)
+    for task_id in task_ids:
+        kind = interventions.cancel(pipeline, task_id)
+        console.print(f"task {task_id} ({kind}) is cancelled.")
+    pipeline.ledger.close()

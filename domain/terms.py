@@ -149,6 +149,10 @@ PHRASES: dict[str, Phrase] = {
     "weights": ("weights", "가중치"),
     "no_image": ("The image cannot be shown.", "영상을 표시할 수 없습니다."),
     "incomplete": ("{count} of {total} images could not be analysed", "영상 {total}개 중 {count}개를 분석하지 못함"),
+    "patients_differ": (
+        "Images of this study name several patients: check whose they are",
+        "영상마다 환자 정보가 다릅니다: 누구의 영상인지 확인하십시오",
+    ),
     "results": ("AI results", "AI 결과"),
     "count_not_seen": ("None of {count} findings seen", "{count}개 소견 모두 보이지 않음"),
     "also_not_assessable": ("{count} not assessable", "{count}개 평가 불가"),
@@ -245,6 +249,7 @@ REASONS: dict[str, Phrase] = {
     "unreadable": ("the image could not be read: {error}", "영상을 읽을 수 없습니다: {error}"),
     "not_an_image": ("the object holds no image", "영상이 없는 객체입니다"),
     "analysis_failed": ("the analysis of this image failed", "이 영상의 분석에 실패했습니다"),
+    "cancelled": ("a person cancelled its analysis", "사용자가 분석을 취소했습니다"),
     "report_failed": ("the report of this study could not be written", "이 검사의 보고서를 작성하지 못했습니다"),
     "model_failed": ("the model broke on this image", "이 영상에서 모델이 실패했습니다"),
     "not_a_lateral_thorax": (

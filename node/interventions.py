@@ -1,4 +1,4 @@
-"""A study again, because a person knows better: after a new model, for another species, or since the patient was wrong."""
+"""What a person does to the node's work: a study again, a wrong patient's results taken back, a task owed no longer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domain.errors import NotFound
-from domain.types import Document, Species
+from domain.types import DeliveryState, Document, ImageAnswer, InstanceRef, Outcome, Reason, Species
 from ledger import documents, images, tasks
 from ledger.documents import DeliveryRow
 from ledger.store import Transaction
@@ -60,6 +60,32 @@ def withdraw(pipeline: Pipeline, study_instance_uid: str) -> Withdrawal:
         destinations=tuple(sorted({row.destination for row in filed})),
         images=again,
     )
+
+
+def cancel(pipeline: Pipeline, task_id: int) -> str:
+    """Owe a task no longer; returns its kind. What waits for its result gets an answer that says so, in words.
+
+    NotFound when there is no such task, or it is one that silence would follow.
+    """
+    with pipeline.ledger.transaction() as tx:
+        row = tasks.cancel(tx, task_id)
+        if row.kind == "upkeep" or (row.kind == "study" and row.state != "dead"):
+            raise NotFound(f"task {task_id} ({row.kind}) cannot be cancelled: nobody would be told what became of its work")
+        if row.kind == "image":
+            _answer_cancelled(tx, int(row.key))
+        if row.kind == "deliver":
+            said = "cancelled by a person"
+            documents.delivered(tx, documents.get_delivery(tx, row.key), DeliveryState.DEAD, status=said)
+    return row.kind
+
+
+def _answer_cancelled(tx: Transaction, image_id: int) -> None:
+    """Its study does not wait for it any more, and says that it was not analysed."""
+    image = images.get(tx, image_id)
+    if image.answer is None:
+        ref = InstanceRef(sop_class_uid=image.sop_class_uid, sop_instance_uid=image.sop_instance_uid)
+        images.answered(tx, image_id, ImageAnswer(ref=ref, outcome=Outcome.FAILED, reason=Reason(code="cancelled")))
+        tasks.owe(tx, "study", image.study_instance_uid, queue="analysis")
 
 
 def _notes(
