@@ -8,6 +8,7 @@ PostgreSQL: READ COMMITTED; what SQLite's one writer gives for nothing is locked
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import subprocess
@@ -22,11 +23,13 @@ from typing import Any, ClassVar, Protocol
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from domain.errors import StorageUnavailable
 
 LOCK_WAIT_SECONDS = 5.0
+LOOK_MILLISECONDS = 1
+COURTESY_SECONDS = 0.25
 POLL_SECONDS = 0.02  # about 1 % of a core
 RECONNECT_SECONDS = 1.0
 CHANNEL = "houndsfield"
@@ -57,6 +60,7 @@ class Sqlite:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._line = path.with_suffix(".line")
         self._turn = threading.Lock()
 
     def engine(self) -> sa.Engine:
@@ -67,18 +71,54 @@ class Sqlite:
             hide_parameters=True,  # they hold headers' values, and exceptions are printed
         )
         sa.event.listen(engine, "connect", _configure_sqlite)
-        sa.event.listen(engine, "begin", _begin_sqlite)
+        sa.event.listen(engine, "begin", self._begin)
         return engine
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Threads of one process wait for each other here, woken in turn: SQLite's own waiting sleeps, and is unfair."""
+        """One thread of this process at a time; `_begin` lets the processes take turns."""
         if not self._turn.acquire(timeout=LOCK_WAIT_SECONDS):
             raise StorageUnavailable("ledger: database is locked by another thread")
         try:
             yield
         finally:
             self._turn.release()
+
+    def _begin(self, connection: sa.Connection) -> None:
+        """A reader's view, or the write lock.
+
+        SQLite's own waiting sleeps ever longer, so that a writer who never pauses starves all others for minutes. Here
+        whoever waits looks every millisecond, and holds a file lock that the next one must have first: nobody overtakes.
+        """
+        if connection.get_execution_options().get("reading", False):
+            connection.exec_driver_sql("PRAGMA query_only = 1")
+            connection.exec_driver_sql("BEGIN")
+            return
+        connection.exec_driver_sql("PRAGMA query_only = 0")
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {LOOK_MILLISECONDS}")
+        end = time.monotonic() + LOCK_WAIT_SECONDS
+        with self._next_in_line():
+            while True:
+                try:
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                    break
+                except OperationalError:
+                    if time.monotonic() > end:
+                        raise
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {LOCK_WAIT_SECONDS * 1000:.0f}")
+
+    @contextmanager
+    def _next_in_line(self) -> Iterator[None]:
+        """A courtesy: past its limit one goes on without it, since whoever holds it may have been stopped."""
+        end = time.monotonic() + COURTESY_SECONDS
+        with self._line.open("ab") as file:
+            while time.monotonic() < end:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(LOOK_MILLISECONDS / 1000)
+            yield
 
     def now(self, _connection: sa.Connection) -> float:
         return time.time()
@@ -206,12 +246,6 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # SQLAlchemy's begin event says BEGIN itself
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    reads = connection.get_execution_options().get("reading", False)
-    connection.exec_driver_sql(f"PRAGMA query_only = {int(reads)}")
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _configure_postgresql(connection: psycopg.Connection[Any], _record: object) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -83,6 +86,54 @@ def test_finished_tasks_cost_the_next_one_nothing(ledger: Ledger) -> None:
     for statement, plan in found.items():
         for step in plan:
             assert not (step.startswith("SCAN") and "task" in step and "INDEX task_" not in step), (statement, plan)
+
+
+WRITING = """
+import sys, time
+from pathlib import Path
+from ledger import tasks
+from ledger.store import Ledger
+ledger = Ledger(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+over, committed = time.monotonic() + 2.0, 0
+while time.monotonic() < over:
+    with ledger.transaction() as tx:
+        tasks.owe(tx, "image", f"{sys.argv[2]} {committed}", queue="analysis")
+    committed += 1
+print(committed)
+"""
+
+
+def test_processes_that_never_pause_take_turns(ledger: Ledger, tmp_path: Path) -> None:
+    """Left to SQLite's own waiting, one of three commits thousands of times and another hardly once."""
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITING, str(tmp_path), str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(3)
+    ]
+    for writer in writers:
+        assert writer.stdout
+        writer.stdout.readline()
+    for writer in writers:
+        assert writer.stdin
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+    committed = [int(writer.communicate(timeout=30)[0]) for writer in writers]
+    assert min(committed) > max(committed) / 4, committed
+
+
+def test_a_stopped_process_in_the_line_holds_nobody_up_for_long(ledger: Ledger, tmp_path: Path) -> None:
+    with (tmp_path / "ledger.line").open("ab") as line:
+        fcntl.flock(line, fcntl.LOCK_EX)
+        started = time.monotonic()
+        with ledger.transaction() as tx:
+            tasks.owe(tx, "image", "1", queue="analysis")
+        assert time.monotonic() - started < 2.0
 
 
 def test_threads_of_one_process_take_turns(ledger: Ledger) -> None:
