@@ -14,7 +14,7 @@ import structlog
 from PIL.Image import Image
 
 from config.settings import Destination, Settings
-from domain.errors import HoundsfieldError, StorageUnavailable
+from domain.errors import HoundsfieldError, NotFound, StorageUnavailable
 from domain.identity import Identity
 from domain.types import Document, DocumentKind, Evidence, Radiograph, Report, Style
 from inference.reading import read_radiograph
@@ -39,6 +39,8 @@ Pixels = npt.NDArray[np.float32]
 WITHOUT_DESTINATION = (DocumentKind.SR, DocumentKind.SC)
 # What a vet reads: when one of these cannot be written the task has failed. The others accompany them.
 ANSWERS = (DocumentKind.SR, DocumentKind.TEXT_SR, DocumentKind.SC)
+
+GONE = "the received file is gone: nothing says whose results these would be"
 
 log = structlog.get_logger()
 
@@ -119,7 +121,9 @@ class Writing:
     def of_image(
         self, evidence: Evidence, pixels: Pixels | None, *, study_instance_uid: str, number: int, made_at: datetime
     ) -> list[Owed]:
-        """At once, when the image is answered: its overlay and its presentation state."""
+        """At once, when the image is answered: its overlay and its presentation state. NotFound when its file is gone."""
+        if not _is_there(evidence):
+            raise NotFound(GONE)
         written = _Written()
         for audience in self._audiences():
 
@@ -151,11 +155,18 @@ class Writing:
         return written.complete()
 
     def of_study(self, reports: Sequence[Report], before: Before) -> list[Owed]:
-        """When the study is concluded: reports, summary, owner's page, and the set of all results."""
+        """When the study is concluded: reports, summary, owner's page, and the set of all results.
+
+        NotFound when the files of all its images are gone: nothing says whose results these would be.
+        """
+        if not any(map(_is_there, reports[0].evidence)):
+            raise NotFound(GONE)
         return self._of_study(reports, before).complete()
 
     def of_given_up(self, report: Report, before: Before) -> list[Owed]:
         """The same for a study whose reports broke again and again: as much as can be written of one that says FAILED."""
+        if not any(map(_is_there, report.evidence)):
+            return []
         return self._of_study([report], before).owed
 
     def _of_study(self, reports: Sequence[Report], before: Before) -> _Written:
@@ -223,7 +234,7 @@ class Writing:
                 style=audience.style,
                 directory=self.results,
                 picture=_leading_picture(report),
-                previous=self._predecessor(report, lambda each: owner_page_series_uid(each, self.identity), before),
+                previous=self._predecessor(report, partial(_page_series_uid, self.identity, audience.style), before),
             )
 
         for kind, write in ((DocumentKind.SR, write_report), (DocumentKind.TEXT_SR, write_text_report)):
@@ -250,6 +261,18 @@ def _series_uid(identity: Identity, style: Style, kind: DocumentKind, report: Re
     return report_series_uid(report, identity, style, kind)
 
 
+def _page_series_uid(identity: Identity, style: Style, report: Report) -> str:
+    return owner_page_series_uid(report, identity, style)
+
+
+def _is_there(evidence: Evidence) -> bool:
+    """Whether its file is; FileNotFoundError where its whole folder is missing: a disk that is not mounted comes back."""
+    if evidence.path.exists():
+        return True
+    evidence.path.parent.stat()
+    return False
+
+
 def _pixels_of(evidence: Evidence) -> Pixels | None:
     """The image again as displayed; None where it cannot be read."""
     seen = _radiograph(evidence)
@@ -259,7 +282,7 @@ def _pixels_of(evidence: Evidence) -> Pixels | None:
 def _radiograph(evidence: Evidence) -> Radiograph | None:
     try:
         return read_radiograph(evidence.path, assumed_species=None)
-    except HoundsfieldError:
+    except (HoundsfieldError, FileNotFoundError):
         return None
 
 

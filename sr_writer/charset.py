@@ -14,14 +14,15 @@ from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 
 UTF_8 = ("ISO_IR 192",)
 TEXT_VRS = {"PN", "LO", "SH", "ST", "LT", "UT", "UC"}
-# Terms that stand alone or lead; anything else that a console declares is not taken over.
-KNOWN = {
-    (),
-    ("ISO_IR 100",),
-    UTF_8,
-    ("", "ISO 2022 IR 149"),
-    ("ISO 2022 IR 6", "ISO 2022 IR 149"),
+ONE_VALUE = {"ST", "LT", "UT"}
+# PS3.3 C.12.1.1.2: terms that stand alone, and those of code extensions, of which several stand together. Anything else
+# that a console declares is not taken over.
+ALONE = {
+    *(f"ISO_IR {number}" for number in (13, 100, 101, 109, 110, 126, 127, 138, 144, 148, 166, 192)),
+    "GB18030",
+    "GBK",
 }
+EXTENSIONS = {f"ISO 2022 IR {n}" for n in (6, 13, 58, 87, 100, 101, 109, 110, 126, 127, 138, 144, 148, 149, 159, 166)}
 # Signs that Korean and ASCII sets lack; a document is not moved to another set for a dash.
 PLAIN_SIGNS = str.maketrans({"–": "-", "—": "-", "×": "x", "≥": ">=", "≤": "<=", "…": "...", "’": "'", "“": '"', "”": '"'})
 
@@ -39,9 +40,19 @@ def _base(letter: str) -> str:
 
 def choose(declared: tuple[str, ...], document: Dataset) -> tuple[str, ...]:
     """The terms to write; empty for the default repertoire."""
-    if declared in KNOWN and all(_holds(declared, text) for text in _texts(document)):
-        return declared
+    terms = _sound(declared)
+    if terms is not None and all(_holds(terms, text, delimiters) for text, delimiters in _texts(document)):
+        return terms
     return UTF_8
+
+
+def _sound(declared: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The declaration as the standard has it; None for one that it does not know."""
+    if len(declared) == 1 and declared[0] in EXTENSIONS:  # consoles forget the first of two values
+        return "", declared[0]
+    if len(declared) < 2:
+        return declared if ALONE.issuperset(declared) else None
+    return declared if EXTENSIONS.issuperset(declared[1:]) and declared[0] in {"", *EXTENSIONS} else None
 
 
 def declare(document: Dataset, terms: tuple[str, ...]) -> None:
@@ -52,19 +63,20 @@ def declare(document: Dataset, terms: tuple[str, ...]) -> None:
         del document.SpecificCharacterSet
 
 
-def _texts(document: Dataset) -> Iterator[str]:
-    """The pieces that pydicom encodes one by one: components of a name, whole values of everything else."""
+def _texts(document: Dataset) -> Iterator[tuple[str, str]]:
+    """The pieces that pydicom encodes one by one, each with the signs that divide its value again when it is read:
+    components of a name, whole values of everything else."""
     for element in document:
         if element.VR == "SQ":
             for item in element.value:
                 yield from _texts(item)
         elif element.VR == "PN" and element.value:
-            yield from re.split("[=^]", str(element.value))
+            yield from ((part, "\\=") for part in re.split("[=^]", str(element.value)))
         elif element.VR in TEXT_VRS and element.value:
-            yield str(element.value)
+            yield str(element.value), "" if element.VR in ONE_VALUE else "\\"
 
 
-def _holds(terms: tuple[str, ...], text: str) -> bool:
+def _holds(terms: tuple[str, ...], text: str, delimiters: str) -> bool:
     if text.isascii():
         return True
     if not terms:
@@ -74,8 +86,12 @@ def _holds(terms: tuple[str, ...], text: str) -> bool:
         encodings = convert_encodings(list(terms))
         if "euc_kr" in encodings and any(_is_composed(letter) for letter in text):
             return False
+        encoded = encode_string(text, encodings)
+        # the second byte of a Chinese or Japanese letter may be a delimiter's, at which toolkits would cut it
+        if any(encoded.count(sign.encode()) != text.count(sign) for sign in delimiters):
+            return False
         # line breaks end an escape sequence, and pydicom 3.0.2 writes no new one after them: such a text is not held
-        return decode_bytes(encode_string(text, encodings), encodings, set(PN_DELIMS) | set(TEXT_VR_DELIMS)) == text
+        return decode_bytes(encoded, encodings, set(PN_DELIMS) | set(TEXT_VR_DELIMS)) == text
 
 
 def _is_composed(letter: str) -> bool:

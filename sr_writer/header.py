@@ -2,7 +2,9 @@
 
 Consoles write what they like, and a result must be valid all the same. Each attribute is decoded on its own and checked
 against its value representation (PS3.5 6.2); what breaks a rule is left out, and a file that cannot be parsed to its end
-gives what was read until then. Identifiers that are too long are left out too: a shortened one may be another's.
+gives what was read until then. Identifiers that are too long or hold what does not belong in one are left out too: changed,
+one may be another's. UIDs of study, series and instance are kept as they are, be they against the rules: they say where an
+image belongs.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.filereader import data_element_generator, read_file_meta_info, read_preamble
+from pydicom.filereader import data_element_generator, read_partial
 from pydicom.multival import MultiValue
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import DA, DT, PN_DELIMS, TEXT_VR_DELIMS, TM, validate_value
@@ -85,6 +87,7 @@ REQUIRED_IN_ITEM = {
     "BreedRegistrationNumber",
     "BreedRegistryCodeSequence",
 }
+UIDS = {"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"}
 IDENTIFIERS = {"PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyID", "BreedRegistrationNumber", "CodeValue"}
 ENUMERATED = {
     "PatientSexNeutered": ("ALTERED", "UNALTERED"),
@@ -157,11 +160,8 @@ def tolerant() -> Iterator[None]:
 
 
 def read_header(path: Path) -> Header:
-    """Nothing that the file holds is an error. One that cannot be opened is empty: its study still gets a report."""
-    try:
-        source = _parse(path)
-    except OSError:
-        return Header(attributes=Dataset())
+    """Nothing that the file holds is an error; OSError when it cannot be opened or read: a report must not be nobody's."""
+    source = _parse(path)
     declared = _declared(source)
     attributes = Dataset()
     for keyword, value in _valid(source, KEYWORDS, declared):
@@ -175,19 +175,17 @@ def _parse(path: Path) -> Dataset:
     wanted = [tag for tag in map(tag_for_keyword, (*KEYWORDS, "SpecificCharacterSet")) if tag is not None]
     with path.open("rb") as opened, tolerant():
         return dcmread(opened, stop_before_pixels=True, force=True, specific_tags=wanted)
-    return _parse_until_it_breaks(path, wanted)
+    return _parse_until_it_breaks(path.read_bytes(), wanted)
 
 
-def _parse_until_it_breaks(path: Path, wanted: list[int]) -> Dataset:
+def _parse_until_it_breaks(data: bytes, wanted: list[int]) -> Dataset:
     """Element by element; the first that cannot be read ends it, with what was read before it kept."""
     kept = Dataset()
     with tolerant():
-        with path.open("rb") as opened:
-            read_preamble(opened, force=True)
-        syntax = str(read_file_meta_info(str(path)).get("TransferSyntaxUID", ImplicitVRLittleEndian))
+        meta = read_partial(io.BytesIO(data), stop_when=lambda _tag, _vr, _length: True, force=True).file_meta
+        syntax = str(meta.get("TransferSyntaxUID", ImplicitVRLittleEndian))
         if syntax == DeflatedExplicitVRLittleEndian:
             return kept
-        data = path.read_bytes()
         start = _data_set_start(data)
         elements = data_element_generator(
             io.BytesIO(data[start:]),
@@ -285,11 +283,12 @@ def _decode_declared(value: bytes, vr: str, declared: tuple[str, ...]) -> str:
 
 
 def _text(keyword: str, vr: str, text: str) -> str:
+    text = text.strip(" \0")
     clean = CONTROL.sub("", text).strip(" ")
     if vr == "PN":
         groups = ["^".join(group.split("^")[:5])[:64].strip(" ") for group in clean.split("=")[:3]]
         return "=".join(groups).rstrip("=")
-    if keyword in IDENTIFIERS and len(clean) > LONGEST.get(vr, 64):
+    if keyword in IDENTIFIERS and (clean != text or len(clean) > LONGEST.get(vr, 64)):
         raise ValueError(keyword)
     return clean[: LONGEST.get(vr, 1024)].strip(" ")
 
@@ -298,6 +297,10 @@ def _checked(keyword: str, vr: str, text: str) -> str:
     """ValueError for what the value representation or the attribute's enumeration does not allow."""
     if not text:
         return ""
+    if keyword in UIDS:
+        if not re.fullmatch(r"[0-9.]{1,64}", text):
+            raise ValueError(keyword)
+        return text
     validate_value(vr, text, pydicom_config.RAISE)
     if keyword in ENUMERATED and text not in ENUMERATED[keyword]:
         raise ValueError(keyword)
@@ -309,6 +312,4 @@ def _checked(keyword: str, vr: str, text: str) -> str:
         TM(text)
     elif vr == "DT":
         DT(text)
-    elif vr == "UI" and (len(text) > 64 or not re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+", text)):
-        raise ValueError(keyword)
     return text

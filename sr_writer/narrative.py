@@ -93,8 +93,9 @@ def measurements(report: Report, language: Language) -> Iterator[str]:
         yield terms.phrase("no_measurements", language)
 
 
-def impression(report: Report, language: Language) -> Iterator[str]:
+def impression(report: Report, headers: Sequence[Header], language: Language) -> Iterator[str]:
     """What the answers are consistent with; never a diagnosis, and never that nothing is wrong."""
+    yield from wording.patients_differ(headers, language)
     if report.outcome is not Outcome.ANALYSED:
         yield f"{wording.unanswered(report.outcome, report.reason, language)}."
     said = list(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import fields, is_dataclass
@@ -41,7 +42,10 @@ TYPE_2 = (  # empty where the source is silent
     "StudyID",
     "ReferringPhysicianName",
 )
-# PS3.3 C.7.1.1, type 2C for an animal: present, if empty
+# PS3.3 C.7.1.1: any of these is an animal's
+OF_ANIMALS = tuple(keyword for keyword in PATIENT if re.search("Species|Breed|Neutered|Responsible", keyword))
+SPECIES = ("PatientSpeciesDescription", "PatientSpeciesCodeSequence")
+# type 2C for one: present, if empty
 ANIMAL_2C = ("PatientBreedDescription", "PatientSexNeutered", "ResponsiblePerson", "ResponsibleOrganization")
 ANIMAL_2C_SEQUENCES = ("PatientBreedCodeSequence", "BreedRegistrationSequence")
 
@@ -68,7 +72,9 @@ def result(
     for keyword in (*PATIENT, *STUDY):
         if keyword in header.attributes:
             setattr(ds, keyword, deepcopy(header.attributes[keyword].value))
-    if any(keyword in ds for keyword in ("PatientSpeciesDescription", "PatientSpeciesCodeSequence")):
+    if any(keyword in ds for keyword in OF_ANIMALS):
+        if not any(keyword in ds for keyword in SPECIES):  # type 1C
+            ds.PatientSpeciesDescription = "UNKNOWN"
         for keyword in (*ANIMAL_2C, *ANIMAL_2C_SEQUENCES):
             if keyword not in ds:
                 setattr(ds, keyword, [] if keyword in ANIMAL_2C_SEQUENCES else "")

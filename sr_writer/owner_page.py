@@ -30,9 +30,9 @@ from domain.types import (
 )
 from sr_writer import marks, objects, owner_words, strokes, wording
 from sr_writer.charset import plain
-from sr_writer.header import read_header
 from sr_writer.owner_words import say
 from sr_writer.typeset import BOLD, ORANGE, REGULAR, WHITE, YELLOW, Colour, fit, font, wrap
+from sr_writer.write import read
 
 SERIES_NUMBER = 9007
 RESOLUTION_DPI = 200
@@ -50,10 +50,10 @@ ZONES: dict[str, Colour] = {"below": (86, 180, 233), "within": (0, 158, 115), "a
 WARNING: Colour = (255, 224, 130)
 
 
-def owner_page_series_uid(report: Report, identity: Identity) -> str:
-    """All revisions of the page of a model's report lie in one series."""
+def owner_page_series_uid(report: Report, identity: Identity, style: Style = objects.DEFAULT_STYLE) -> str:
+    """All revisions of the page of a model's report lie in one series; pages in another style have one of their own."""
     lineage = identity.lineage(report.study_instance_uid, report.model.name if report.model else "")
-    return identity.uid(lineage, "series", DocumentKind.PDF.value)
+    return identity.uid(lineage, "series", DocumentKind.PDF.value, *objects.variant(style))
 
 
 def write_owner_page(
@@ -69,25 +69,21 @@ def write_owner_page(
     same bytes.
 
     picture: RGB, the leading image as `draw_owner_picture` draws it; None where there is none.
-    Report.analysed_at is every time in it, as wall clock. ValueError for a report without evidence; OSError when the
-    document cannot be written.
+    Report.analysed_at is every time in it, as wall clock. Errors as in `write_report`.
     """
-    if not report.evidence:
-        raise ValueError("a page for the owner needs at least one image")
-    evidence = sorted(report.evidence, key=lambda item: item.answer.ref.sop_instance_uid)
-    header = read_header(evidence[0].path)
+    report, (header, *_) = read(report)
     ds = objects.result(
         header,
         sop_class_uid=EncapsulatedPDFStorage,
         study_instance_uid=report.study_instance_uid,
-        series_instance_uid=owner_page_series_uid(report, identity),
+        series_instance_uid=owner_page_series_uid(report, identity, style),
         series_number=SERIES_NUMBER,
         series_description="AI page for the owner - not a diagnosis",
         instance_number=report.revision,
         made_at=report.analysed_at,
     )
     page = draw_page(report, picture=picture, language=style.language, study_date=header.text("StudyDate"))
-    _fill(ds, evidence, _pdf(page, report, style.language), pictured=picture is not None)
+    _fill(ds, report.evidence, _pdf(page, report, style.language), pictured=picture is not None)
     if previous is not None:
         ds.PredecessorDocumentsSequence = [objects.predecessor(previous)]
     return objects.write(

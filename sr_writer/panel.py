@@ -71,9 +71,7 @@ def headline(answers: Sequence[ImageAnswer], language: Language) -> Headline:
     if silent or (len(positive) == 1 and positive[0].measurements):
         notes += dict.fromkeys(wording.detail(answer, language) for answer in analysed or answers)
     demonstration = any(model.model.clinical_status == wording.DEMONSTRATION for model in spoken)
-    if (
-        demonstration and not positive and not silent
-    ):  # "none of 6 findings seen" would pass for a clean bill of health
+    if demonstration and not positive and not silent:  # "none of 6 findings seen" would pass for a clean bill of health
         notes.append(terms.phrase("unvalidated", language))
     if unclear and not silent:
         notes.append(terms.phrase("also_not_assessable", language).format(count=unclear))

@@ -94,7 +94,7 @@ def write_presentation_state(
     """A presentation state of one image in `directory`, named by its UID; None where no model has anything to draw.
 
     number: Instance Number within the study's presentation series, from 1. made_at: every time in it, as wall clock.
-    OSError when the document cannot be written; a source that cannot be read any more is shown as it is stored.
+    OSError when the source cannot be opened or the document cannot be written.
     """
     layers = _draw(evidence, style)
     if layers is None:
@@ -334,9 +334,9 @@ def _look(ds: Dataset, evidence: Evidence) -> None:
 
 
 def _pipeline(path: Path) -> Dataset:
-    """The elements that decide how the image looks; empty for a file that cannot be read: it is shown as it is stored."""
-    with tolerant():
-        return dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(PIPELINE))
+    """The elements that decide how the image looks; empty for a file that is broken: it is shown as it is stored."""
+    with path.open("rb") as opened, tolerant():
+        return dcmread(opened, stop_before_pixels=True, force=True, specific_tags=list(PIPELINE))
     return Dataset()
 
 

@@ -180,7 +180,7 @@ def _evaluations(
     for finding in wording.by_importance(report.findings):
         if not has_coordinates(finding):
             yield _evaluation(finding, by_uid[finding.sop_instance_uid])
-    yield text(terms_of.CONCLUSION, " ".join(wording.conclusion(report, language, signature=signature)))
+    yield text(terms_of.CONCLUSION, " ".join(wording.conclusion(report, headers, language, signature=signature)))
     for line in basis(report, language):
         yield text(terms_of.COMMENT, line)
     for position, (evidence, header) in enumerate(zip(report.evidence, headers, strict=True), 1):

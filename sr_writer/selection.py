@@ -96,7 +96,9 @@ def _write(
         header,
         sop_class_uid=KeyObjectSelectionDocumentStorage,
         study_instance_uid=study_instance_uid,
-        series_instance_uid=identity.uid(identity.lineage(study_instance_uid, role), "series", DocumentKind.KOS.value),
+        series_instance_uid=identity.uid(
+            identity.lineage(study_instance_uid, role), "series", DocumentKind.KOS.value, *objects.variant(style)
+        ),
         series_number=series_number,
         series_description=description,
         instance_number=number,

@@ -16,9 +16,9 @@ from domain.identity import Identity
 from domain.types import Document, DocumentKind, Evidence, FindingOutcome, Language, Outcome, Style
 from sr_writer import marks, objects, overlay, panel, wording
 from sr_writer.drawing import BANNER_HEIGHT, LEAST_HEIGHT, LONGEST_SIDE, PANEL_WIDTH, draw_radiograph, size_of
-from sr_writer.header import read_header
 from sr_writer.marks import Numbered
 from sr_writer.typeset import BOLD, GREY, GROUND, ORANGE, RULE, WHITE, Block, fit
+from sr_writer.write import read_headers
 
 Pixels = npt.NDArray[np.float32]
 
@@ -51,7 +51,7 @@ def write_summary(
     """
     if not evidence:
         raise ValueError("a summary needs at least one image")
-    headers = [read_header(item.path) for item in evidence]
+    headers = read_headers(evidence)
     picture = draw_summary(
         evidence,
         pixels=pixels,

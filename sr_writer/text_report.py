@@ -58,7 +58,7 @@ def root(report: Report, headers: Sequence[Header], *, identity: Identity, langu
         _quality(report, headers, language),
         _section(FINDINGS, FINDING, narrative.findings(report, language)),
         _section(MEASUREMENTS, FINDING, narrative.measurements(report, language)),
-        _section(IMPRESSIONS, IMPRESSION, narrative.impression(report, language)),
+        _section(IMPRESSIONS, IMPRESSION, narrative.impression(report, headers, language)),
         _section(RECOMMENDATIONS, RECOMMENDATION, narrative.next_steps(report, language)),
         _section(SUMMARY, PROCEDURE_DESCRIPTION, narrative.grounds(report, language)),
     ]

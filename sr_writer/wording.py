@@ -310,9 +310,9 @@ def looked_for(findings: Sequence[Finding], language: Language) -> str:
     return f"{terms.phrase('looked_for', language)}: {', '.join(names)}" if names else ""
 
 
-def conclusion(report: Report, language: Language, *, signature: Sequence[str] = ()) -> list[str]:
+def conclusion(report: Report, headers: Sequence[Header], language: Language, *, signature: Sequence[str] = ()) -> list[str]:
     """The report in a few lines, the most important first. signature: what a signed report says in place of "unsigned"."""
-    lines = []
+    lines = patients_differ(headers, language)
     if report.outcome is Outcome.ANALYSED:
         for finding in by_importance(report.findings):
             if finding.outcome is not FindingOutcome.ABSENT:
@@ -336,6 +336,15 @@ def incomplete(report: Report, language: Language) -> list[str]:
     if not failed:
         return []
     return [f"{terms.phrase('incomplete', language).format(count=failed, total=len(report.evidence))}."]
+
+
+def patients_differ(headers: Sequence[Header], language: Language) -> list[str]:
+    """That the images of a study name several animals, of which its documents can carry only the first."""
+    several = any(
+        len({header.text(keyword) for header in headers if header.text(keyword)}) > 1
+        for keyword in ("PatientID", "PatientName")
+    )
+    return [f"{terms.phrase('patients_differ', language)}."] if several else []
 
 
 def unsigned(language: Language) -> list[str]:

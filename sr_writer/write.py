@@ -54,7 +54,7 @@ def write_report(
 
     Report.analysed_at is every time in it, as wall clock: pass it in the clinic's time zone. ValueError for a report
     without evidence or with a finding of an image that is not among it; OSError when a source cannot be opened or the
-    document cannot be written.
+    document cannot be written. Of several sources some may be gone, but not all.
     """
     return write_tree(
         report,
@@ -103,8 +103,22 @@ def read(report: Report) -> tuple[Report, list[Header]]:
     known = {evidence.answer.ref.sop_instance_uid for evidence in report.evidence}
     if not known or not known.issuperset(finding.sop_instance_uid for finding in report.findings):
         raise ValueError("a report's evidence must hold at least one image, and every image of its findings")
-    pairs = sorted(((read_header(item.path), item) for item in report.evidence), key=_order)
+    pairs = sorted(zip(read_headers(report.evidence), report.evidence, strict=True), key=_order)
     return replace(report, evidence=tuple(item for _, item in pairs)), [header for header, _ in pairs]
+
+
+def read_headers(evidence: Sequence[Evidence]) -> list[Header]:
+    """Of each image, empty where its file is gone; FileNotFoundError where all are: whose results would they be?"""
+    found: list[Header | FileNotFoundError] = []
+    for item in evidence:
+        try:
+            found.append(read_header(item.path))
+        except FileNotFoundError as gone:
+            found.append(gone)
+    missing = [each for each in found if isinstance(each, FileNotFoundError)]
+    if len(missing) == len(found):
+        raise missing[0]
+    return [each if isinstance(each, Header) else Header(attributes=Dataset()) for each in found]
 
 
 def structured(
@@ -134,7 +148,7 @@ def structured(
         ds.SoftwareVersions = [objects.PRODUCT_VERSION, report.model.version[:64]]
     ds.ReferencedPerformedProcedureStepSequence = []
     ds.PerformedProcedureCodeSequence = []
-    _flags(ds, report, style.language)
+    _flags(ds, report, headers, style.language)
     ds.CurrentRequestedProcedureEvidenceSequence = [_study_of(report, headers, identity)]
     if previous is not None:
         ds.PredecessorDocumentsSequence = [objects.predecessor(previous)]
@@ -206,12 +220,12 @@ def write_overlay(
     )
 
 
-def _order(read: tuple[Header, Evidence]) -> tuple[int, int, str]:
-    """As the console numbered them, so that "image 2 of 3" is what a viewer shows second."""
+def _order(read: tuple[Header, Evidence]) -> tuple[bool, int, int, str]:
+    """As the console numbered them, so that "image 2 of 3" is what a viewer shows second; the first says whose they are."""
     header, evidence = read
     numbers = [header.text(keyword) for keyword in ("SeriesNumber", "InstanceNumber")]
     series, instance = (int(text) if text else 0 for text in numbers)
-    return series, instance, evidence.answer.ref.sop_instance_uid
+    return not len(header.attributes), series, instance, evidence.answer.ref.sop_instance_uid
 
 
 def _series_description(report: Report, kind: DocumentKind) -> str:
@@ -224,13 +238,11 @@ def _series_description(report: Report, kind: DocumentKind) -> str:
     return f"AI report{text} - not a diagnosis: {report.model.name}"[:64]
 
 
-def _flags(ds: Dataset, report: Report, language: Language) -> None:
-    failed = wording.failed_count(report)
-    ds.CompletionFlag = "COMPLETE"
-    if failed:
-        ds.CompletionFlag = "PARTIAL"
-        said = terms.phrase("incomplete", language).format(count=failed, total=len(report.evidence))
-        ds.CompletionFlagDescription = plain(said)[:64]
+def _flags(ds: Dataset, report: Report, headers: Sequence[Header], language: Language) -> None:
+    lacking = [*wording.patients_differ(headers, language), *wording.incomplete(report, language)]
+    ds.CompletionFlag = "PARTIAL" if lacking else "COMPLETE"
+    if lacking:
+        ds.CompletionFlagDescription = plain(lacking[0].rstrip("."))[:64]
     ds.VerificationFlag = "UNVERIFIED"
     ds.PreliminaryFlag = "PRELIMINARY"
 

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 import node.writing
 from config.settings import parse
+from domain.errors import NotFound
 from domain.identity import Identity
 from domain.types import Document, DocumentKind, Evidence, Report
 from node.writing import Before, Owed, Pixels, Writing
@@ -208,3 +209,33 @@ def test_the_owners_picture_is_of_the_image_whose_number_is_on_the_scale(
     made = replace(made, findings=(unscaled, made.findings[1]))
     writing.of_study([made], Before(newest=lambda _: None, of_images=lambda _: []))
     assert drawn == [("in-2.dcm", pytest.approx(2.0))]
+
+
+def test_an_image_whose_file_is_gone_gets_no_document_for_nobody(tmp_path: Path) -> None:
+    writing = writer(tmp_path / "out", {"name": "all", "documents": EVERYTHING})
+    item = evidence(dx_file(tmp_path / "in" / "a.dcm"), "measured")
+    item.path.unlink()
+    before = Before(newest=lambda _: None, of_images=lambda _: [])
+    with pytest.raises(NotFound):
+        writing.of_image(item, None, study_instance_uid="2.25.77", number=1, made_at=MADE_AT)
+    with pytest.raises(NotFound):
+        writing.of_study([report([item])], before)
+    assert writing.of_given_up(report([item]), before) == []
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_disk_that_is_not_mounted_is_waited_for(tmp_path: Path) -> None:
+    writing = writer(tmp_path / "out", {"name": "all", "documents": EVERYTHING})
+    item = evidence(dx_file(tmp_path / "in" / "a.dcm"), "measured")
+    (tmp_path / "in").rename(tmp_path / "unmounted")
+    with pytest.raises(OSError, match="No such file"):
+        writing.of_image(item, None, study_instance_uid="2.25.77", number=1, made_at=MADE_AT)
+
+
+def test_a_file_that_is_gone_costs_the_others_of_its_study_nothing(tmp_path: Path) -> None:
+    writing = writer(tmp_path / "out", {"name": "all", "documents": EVERYTHING, "overlays": "study"})
+    images = [evidence(dx_file(tmp_path / f"{n}.dcm", instance=n), "measured") for n in (1, 2)]
+    images[0].path.unlink()
+    owed = writing.of_study([report(images)], Before(newest=lambda _: None, of_images=lambda _: []))
+    assert kinds(owed) == ["kos", "pdf", "sc", "sr", "text_sr"]
+    assert {dcmread(each.document.path).PatientID for each in owed} == {"TEST-0001"}

@@ -83,7 +83,7 @@ def test_bytes_of_no_known_set_become_question_marks(tmp_path: Path) -> None:
         ("PatientSexNeutered", b"YES"),
         ("AnatomicalOrientationType", b"DOG"),
         ("SeriesInstanceUID", b"1.2.abc.3"),
-        ("SeriesInstanceUID", b"1.02.3"),
+        ("SeriesInstanceUID", b"1.2.3" + b".4" * 30),
         ("InstanceNumber", b"1a"),
         ("ImagerPixelSpacing", b"0,15\\0,15"),
         ("ImagerPixelSpacing", b"0.15"),
@@ -167,11 +167,38 @@ def test_what_stands_before_a_fault_is_kept(tmp_path: Path) -> None:
     assert read_header(path).text("PatientID") == "TEST-0001"
 
 
-def test_a_file_that_is_gone_is_an_empty_header(tmp_path: Path) -> None:
-    """Its study still gets a report that says so."""
-    header = read_header(tmp_path / "absent.dcm")
-    assert len(header.attributes) == 0
-    assert header.text("StudyInstanceUID") == ""
+def test_a_file_that_cannot_be_opened_is_no_empty_header(tmp_path: Path) -> None:
+    """Its results would be filed for nobody, for good, where descriptors had run out for a moment."""
+    with pytest.raises(FileNotFoundError):
+        read_header(tmp_path / "absent.dcm")
+
+
+def test_an_error_of_the_disk_is_no_empty_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = dx_file(tmp_path / "a.dcm")
+
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("sr_writer.header.dcmread", broken)
+    monkeypatch.setattr(Path, "read_bytes", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        read_header(path)
+
+
+@pytest.mark.parametrize("keyword", ["PatientID", "AccessionNumber", "StudyID"])
+@pytest.mark.parametrize("value", [b"12\\34", b"12\n34", b"12\x7f34"])
+def test_an_identifier_is_never_changed_into_another(tmp_path: Path, keyword: str, value: bytes) -> None:
+    assert keyword not in read_header(with_bytes(tmp_path / "a.dcm", keyword, value)).attributes
+
+
+def test_padding_belongs_to_no_identifier(tmp_path: Path) -> None:
+    assert read_header(with_bytes(tmp_path / "a.dcm", "PatientID", b" 1234 ")).text("PatientID") == "1234"
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
+def test_a_uid_against_the_rules_still_says_where_the_image_belongs(tmp_path: Path, keyword: str) -> None:
+    path = with_bytes(tmp_path / "a.dcm", keyword, b"1.2.03.4")
+    assert read_header(path).text(keyword) == "1.2.03.4"
 
 
 @settings(max_examples=60, deadline=None)
