@@ -42,15 +42,10 @@ class OrthancSender:
 
     def found(self, documents: Sequence[Document]) -> frozenset[str]:
         with self._client() as client:
-            found = set()
-            for document in documents:
-                uid = document.ref.sop_instance_uid
-                there = self._there(client, document.path, uid)
-                if there is Sameness.OTHER:
-                    raise PeerRefused(f"{where(self.to)} holds another object under its SOP Instance UID")
-                if there is not None:
-                    found.add(uid)
-        return frozenset(found)
+            there = {
+                item.ref.sop_instance_uid: self._there(client, item.path, item.ref.sop_instance_uid) for item in documents
+            }
+        return frozenset(uid for uid, same in there.items() if same in (Sameness.SAME, Sameness.COERCED))
 
     def check(self) -> Check:
         with self._client() as client:

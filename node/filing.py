@@ -182,10 +182,19 @@ class Filing:
     def _look(self, items: Sequence[_Item], to: Destination) -> None:
         sender = self._sender(to)
         found, said = frozenset[str](), f"stored, but not found there by {sender.read_back_by}"
+        patience_seconds = to.verify_seconds
         try:
             found = sender.found([item.row.document for item in items])
-        except (PeerUnavailable, PeerRefused) as error:
+        except PeerRefused as error:
+            if len(items) > 1:  # perhaps because of one of them
+                for item in items:
+                    self._look([item], to)
+                return
             said = f"stored, but not verified: {error}"
+        except PeerUnavailable as error:
+            # No answer is none, however long that lasts. It does not trip the breaker: archives exist that take objects well
+            # and hang in queries.
+            said, patience_seconds = f"stored, but not verified: {error}", DAY_SECONDS
 
         def end(tx: Transaction, item: _Item) -> str:
             if item.row.document.ref.sop_instance_uid in found:
@@ -194,16 +203,16 @@ class Filing:
                 return "found there"
             waited_seconds = _waited_seconds(tx, item.row)
             pause_seconds = min(FIRST_LOOK_SECONDS + waited_seconds / 2, LONGEST_LOOK_SECONDS)
-            return self._look_later(tx, item, to, said, waited_seconds, pause_seconds)
+            if waited_seconds > to.verify_seconds:
+                pause_seconds = waited_seconds
+            return self._look_later(tx, item, said, pause_seconds, patience_seconds)
 
         for item in items:
             self._end(item, end)
 
-    def _look_later(
-        self, tx: Transaction, item: _Item, to: Destination, said: str, waited_seconds: float, pause_seconds: float
-    ) -> str:
+    def _look_later(self, tx: Transaction, item: _Item, said: str, pause_seconds: float, patience_seconds: float) -> str:
         documents.noted(tx, item.row, status=said)
-        if waited_seconds >= to.verify_seconds:
+        if _waited_seconds(tx, item.row) >= patience_seconds:
             tasks.finish(tx, item.task)
             return f"UNVERIFIED: {said}"
         tasks.postpone(tx, item.task, seconds=pause_seconds, error=said)
@@ -260,7 +269,7 @@ class Filing:
         waited_seconds = _waited_seconds(tx, row)
         if waited_seconds >= to.verify_seconds and last is not None and not _is_older(last, row):
             said = f"stored, but it has not answered for it within {to.verify_seconds:g} s"
-        return self._look_later(tx, item, to, said, waited_seconds, pause_seconds)
+        return self._look_later(tx, item, said, pause_seconds, to.verify_seconds)
 
     def _send_again(self, tx: Transaction, item: _Item, to: Destination) -> None:
         documents.reopened(tx, item.task.key)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from factories import dx_file
 from odd_peers import DX, Kept, scp
+from peers import free_port
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import evt
@@ -29,6 +30,7 @@ from ledger import documents, tasks
 from ledger.documents import DeliveryRow
 from ledger.store import Ledger
 from node import filing
+from node.commitments import answered
 from node.filing import Filing
 from node.leases import Leases
 
@@ -80,6 +82,9 @@ class Desk:
         if task is None:
             return None
         return self.filing.deliver(task) if task.kind == "deliver" else self.filing.verify(task)
+
+    def hear(self, answer: Commitment) -> int:
+        return answered(self.ledger, ["pacs"], answer)
 
     def owed(self) -> list[tasks.TaskRow]:
         with self.ledger.transaction() as tx:
@@ -235,6 +240,72 @@ def test_stored_documents_are_looked_for_over_one_association(tmp_path: Path) ->
     assert len(asked) == 1
 
 
+def test_an_outage_after_the_storing_is_waited_out_before_it_counts_as_not_verified(tmp_path: Path) -> None:
+    kept = Kept()
+
+    def find(event: evt.Event) -> Iterator[tuple[int, Dataset]]:
+        yield 0xFF00, event.identifier
+
+    with desk(tmp_path, (evt.EVT_C_STORE, kept), (evt.EVT_C_FIND, find)) as work:
+        uids = work.owe(2)
+        work.step()
+        up = work.filing
+        work.filing = away(work)
+        for _ in range(12):
+            work.step()
+            work.clock.now += 300
+        assert work.states(uids) == [DeliveryState.STORED] * 2
+        work.filing = up
+        work.clock.now += 3600
+        work.step()
+        assert work.states(uids) == [DeliveryState.VERIFIED] * 2
+
+
+def away(work: Desk) -> Filing:
+    """The same, while the destination is down."""
+    to = work.filing.settings.destination[0].model_copy(update={"port": free_port()})
+    settings = work.filing.settings.model_copy(update={"destination": (to,)})
+    return Filing(settings=settings, ledger=work.ledger, leases=Leases())
+
+
+def test_one_query_that_is_refused_costs_the_others_nothing(tmp_path: Path) -> None:
+    kept = Kept()
+
+    def find(event: evt.Event) -> Iterator[tuple[int, Dataset]]:
+        if event.identifier.SOPInstanceUID == kept.commands[1][1]:
+            yield 0xA900, Dataset()
+        else:
+            yield 0xFF00, event.identifier
+
+    with desk(tmp_path, (evt.EVT_C_STORE, kept), (evt.EVT_C_FIND, find)) as work:
+        uids = work.owe(3)
+        work.step()
+        work.step()
+        assert work.states(uids) == [DeliveryState.VERIFIED, DeliveryState.STORED, DeliveryState.VERIFIED]
+
+
+def test_a_folder_is_filed_to_and_read_back_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "share").mkdir()
+    work = Desk(tmp_path, Peer(ae_title="", host="", port=104), kind="folder", path=str(tmp_path / "share"))
+    uids = work.owe(3)
+    work.step()
+    work.step()
+    assert work.states(uids) == [DeliveryState.VERIFIED] * 3
+    with work.ledger.transaction() as tx:
+        assert documents.deliveries(tx, "1.2.3")[0].attempts == 1
+    assert len(list((tmp_path / "share").rglob("*.dcm"))) == 3
+    (tmp_path / "share").rename(tmp_path / "unmounted")
+    late = work.owe_one(7)
+    assert "mount its share" in (work.step() or "")
+    assert work.states([late]) == [DeliveryState.PENDING]
+    (tmp_path / "unmounted").rename(tmp_path / "share")
+    work.clock.now += 600
+    work.step()
+    work.step()
+    assert work.states([late]) == [DeliveryState.VERIFIED]
+    work.ledger.close()
+
+
 # Storage commitment
 
 
@@ -274,7 +345,7 @@ def test_an_answer_to_the_listener_verifies_all_that_were_asked_for_at_once(tmp_
         work.step()
         assert work.states(uids) == [DeliveryState.STORED] * 3
         (asked,) = archive.asked
-        assert work.filing.committed(report(asked)) == 3
+        assert work.hear(report(asked)) == 3
         assert work.states(uids) == [DeliveryState.VERIFIED] * 3
         while work.step() is not None:
             pass
@@ -290,7 +361,7 @@ def test_what_is_not_committed_to_is_sent_once_more_and_then_refused_in_words(tm
             while work.step() is not None:
                 work.clock.now += 1.0
             assert len(archive.asked) == turn
-            work.filing.committed(report(archive.asked[-1], _0=0x0112))
+            work.hear(report(archive.asked[-1], _0=0x0112))
             work.clock.now += 1.0
         work.step()
         assert work.states(uids) == [DeliveryState.REFUSED, DeliveryState.VERIFIED]
@@ -302,7 +373,7 @@ def test_what_is_not_committed_to_is_sent_once_more_and_then_refused_in_words(tm
             tasks.retry(tx, dead.id)
         while work.step() is not None:
             work.clock.now += 1.0
-        work.filing.committed(report(archive.asked[-1]))
+        work.hear(report(archive.asked[-1]))
         assert work.states(uids) == [DeliveryState.VERIFIED] * 2
         assert len(kept.commands) == 4
 
@@ -321,7 +392,7 @@ def test_no_answer_in_time_leaves_it_stored_and_says_so_until_one_comes(tmp_path
         assert work.states(uids) == [DeliveryState.STORED]
         assert work.owed() == []
         assert len(archive.asked) == 1
-        work.filing.committed(report(archive.asked[0], _0=0x0110))  # a day late
+        work.hear(report(archive.asked[0], _0=0x0110))  # a day late
         work.step()
         work.step()
         assert len(kept.commands) == 2
