@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from socket import socket
 from typing import Any, cast
 
@@ -23,9 +24,10 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import AssociationServer
 
 from scp.admission import LOCAL_LIMIT_EXCEEDED, Admission, Admitted, Caller, Refused, RefusedCaller, Rejected
+from scp.command import StoreRequest
 from scp.commitment import Commitments, CommitmentService
 from scp.contexts import STORAGE_SOP_CLASSES, accepted_roles, negotiate
-from scp.pdu import PduReader
+from scp.pdu import PduReader, ProtocolError
 from scp.proxy import TrustedProxies
 from scp.upper_layer import BufferedSocket, UpperLayer
 
@@ -56,6 +58,10 @@ class Slots:
             self._taken.discard(association)
 
 
+# Association, command, transfer syntax, data set → status and comment
+Store = Callable[["AcceptedAssociation", StoreRequest, str, BytesIO], tuple[int, str]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reception:
     """What every association of a listener shares."""
@@ -63,6 +69,7 @@ class Reception:
     admission: Admission
     slots: Slots
     refused: Refused
+    store: Store
     commitments: Commitments | None  # None: the service is not offered
     proxies: TrustedProxies
     max_pdu_bytes: int
@@ -100,6 +107,7 @@ class AcceptedAssociation(Association):
             peer_host=peer_host,
             max_object_bytes=reception.max_object_bytes,
             wake=self.wake,
+            store=self._store,
             proxied=peer_host in reception.proxies,
         )
         self.acse_timeout = ae.acse_timeout  # again: these set the timers of the new upper layer
@@ -167,7 +175,7 @@ class AcceptedAssociation(Association):
                 self.kill()
             elif not self.dul.is_alive():
                 self.kill()
-            elif self.dul.idle_timer_expired():
+            elif self.dul.idle_timer_expired() and not self.dul.is_storing:
                 log.warning("association aborted", peer=self.peer_host, reason="nothing came for [node] idle_seconds")
                 self.abort()
             elif self.commitment and self.is_established and (report := self.commitment.due()):
@@ -180,12 +188,21 @@ class AcceptedAssociation(Association):
         else:
             cast(BufferedSocket, self.dul.socket).cut()
 
+    def _store(self, request: StoreRequest, context_id: int, data_set: BytesIO) -> tuple[int, str]:
+        """Called from the upper layer's thread, one object at a time."""
+        context = self._accepted_cx.get(context_id)
+        if context is None:
+            raise ProtocolError("an object came in a presentation context that was not accepted")
+        if request.sop_class_uid not in STORAGE_SOP_CLASSES:
+            comment = "This SOP Class is not stored here"
+            log.warning("image refused", peer=self.peer_host, status=f"0x{SOP_CLASS_NOT_SUPPORTED:04X}", reason=comment)
+            return SOP_CLASS_NOT_SUPPORTED, comment
+        return self.reception.store(self, request, str(context.transfer_syntax[0]), data_set)
+
     def _serve_request(self, msg: Any, context_id: int) -> None:
-        """What the library would leave without an answer, or abort for, gets a failure status."""
-        if isinstance(msg, C_STORE) and not msg.is_valid_request:
+        """What the library would leave without an answer gets a failure status; whole C-STOREs do not come here."""
+        if isinstance(msg, C_STORE):
             self._fail(msg, context_id, CANNOT_UNDERSTAND, "The C-STORE command lacks a required field")
-        elif isinstance(msg, C_STORE) and str(msg.AffectedSOPClassUID) not in STORAGE_SOP_CLASSES:
-            self._fail(msg, context_id, SOP_CLASS_NOT_SUPPORTED, "This SOP Class is not stored here")
         elif isinstance(msg, N_EVENT_REPORT) and msg.MessageIDBeingRespondedTo is not None and self.commitment:
             self.commitment.taken(msg)
         else:

@@ -20,10 +20,8 @@ from types import TracebackType
 from typing import Any, cast
 
 import structlog
-from pydicom.dataset import Dataset
 from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
-from pynetdicom.dimse_primitives import C_STORE
 
 from config.settings import Destination, Modality, Node
 from domain.errors import DataSetUnusable, StorageUnavailable
@@ -31,6 +29,7 @@ from domain.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAM
 from domain.types import InstanceRef, Received
 from scp.admission import Admission, Refused, RefusedCaller
 from scp.association import CANNOT_UNDERSTAND, AcceptedAssociation, Reception, Slots
+from scp.command import StoreRequest
 from scp.commitment import CommitmentReport, CommitmentRequest, Commitments, CommitmentService
 from scp.disk import Watermark
 from scp.header import part10_header, read_identifiers
@@ -98,6 +97,7 @@ class Listener:
             admission=Admission(
                 node=node, modalities=modalities, destinations=destinations if commitments is not None else ()
             ),
+            store=self._store,
             commitments=commitments,
             proxies=TrustedProxies(node.trusted_proxies),
             slots=Slots(node.max_associations),
@@ -131,7 +131,6 @@ class Listener:
         ae.dimse_timeout = self._node.idle_seconds
         ae.network_timeout = self._node.idle_seconds
         handlers: list[tuple[evt.InterventionEvent, Callable[[evt.Event], Any]]] = [
-            (evt.EVT_C_STORE, self._store),
             (evt.EVT_N_ACTION, _commitment_asked),
             (evt.EVT_N_EVENT_REPORT, _commitment_reported),
         ]
@@ -150,11 +149,12 @@ class Listener:
         if self._thread is not None:
             self._thread.join()
 
-    def _store(self, event: evt.Event) -> Dataset:
+    def _store(
+        self, association: AcceptedAssociation, request: StoreRequest, transfer_syntax_uid: str, data_set: BytesIO
+    ) -> tuple[int, str]:
         """Answer a C-STORE. This is the one place where a failure becomes a status."""
-        association = cast(AcceptedAssociation, event.assoc)
         try:
-            received = self._received(event, association)
+            received = self._received(association, request, transfer_syntax_uid, data_set)
             with self._watermark.room_for(len(received.data_set)) if self._watermark else contextlib.nullcontext():
                 self._receive(received)
         except StorageUnavailable as error:
@@ -168,18 +168,19 @@ class Listener:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             log.error("receiving broke", error=type(error).__name__, at=f"{frame.filename}:{frame.lineno}")
             return self._refuse(association, OUT_OF_RESOURCES, "Internal error; keep the image and send it again", None)
-        return _status(SUCCESS)
+        return SUCCESS, ""
 
-    def _received(self, event: evt.Event, association: AcceptedAssociation) -> Received:
+    def _received(
+        self, association: AcceptedAssociation, request: StoreRequest, transfer_syntax_uid: str, data_set: BytesIO
+    ) -> Received:
         """The request as domain types. DataSetUnusable says what is missing in it."""
-        request, context = cast(C_STORE, event.request), event.context
-        if isinstance(request.DataSet, OversizedObject):
+        if isinstance(data_set, OversizedObject):
             raise DataSetUnusable(f"The object is larger than {self._node.max_object_megabytes} MB")
-        data_set = cast(BytesIO, request.DataSet).getbuffer()
-        identifiers = read_identifiers(data_set, str(context.transfer_syntax))
-        if identifiers.sop_class_uid != request.AffectedSOPClassUID:
+        content = data_set.getbuffer()
+        identifiers = read_identifiers(content, transfer_syntax_uid)
+        if identifiers.sop_class_uid != request.sop_class_uid:
             raise _Mismatch("The SOP Class UIDs of command and data set differ")
-        if identifiers.sop_instance_uid != request.AffectedSOPInstanceUID:
+        if identifiers.sop_instance_uid != request.sop_instance_uid:
             raise _Mismatch("The SOP Instance UIDs of command and data set differ")
         caller = association.caller
         modality = association.admitted.modality if association.admitted else None
@@ -189,7 +190,7 @@ class Listener:
             ref=InstanceRef(sop_class_uid=identifiers.sop_class_uid, sop_instance_uid=identifiers.sop_instance_uid),
             study_instance_uid=identifiers.study_instance_uid,
             series_instance_uid=identifiers.series_instance_uid,
-            transfer_syntax_uid=str(context.transfer_syntax),
+            transfer_syntax_uid=transfer_syntax_uid,
             calling_ae=caller.calling_ae,
             called_ae=caller.called_ae,
             peer_host=caller.peer_host,
@@ -197,21 +198,23 @@ class Listener:
             part10_header=part10_header(
                 sop_class_uid=identifiers.sop_class_uid,
                 sop_instance_uid=identifiers.sop_instance_uid,
-                transfer_syntax_uid=str(context.transfer_syntax),
+                transfer_syntax_uid=transfer_syntax_uid,
                 source_ae=caller.calling_ae,
             ),
-            data_set=data_set,
+            data_set=content,
             urgent=identifiers.urgent or modality in self._urgent,
         )
 
-    def _refuse(self, association: AcceptedAssociation, status: int, comment: str, error: Exception | None) -> Dataset:
+    def _refuse(
+        self, association: AcceptedAssociation, status: int, comment: str, error: Exception | None
+    ) -> tuple[int, str]:
         log.warning(
             "image refused",
             modality=association.admitted.modality if association.admitted else None,
             status=f"0x{status:04X}",
             reason=str(error) if error else comment,
         )
-        return _status(status, comment)
+        return status, comment.encode("ascii", "replace").decode("ascii")[:_COMMENT_CHARACTERS]
 
 
 def _commitment_asked(event: evt.Event) -> tuple[int, None]:
@@ -224,11 +227,3 @@ def _commitment_reported(event: evt.Event) -> tuple[int, None]:
     association = cast(AcceptedAssociation, event.assoc)
     service = cast(CommitmentService, association.commitment)  # no context was accepted without it
     return service.reported(event, association.admitted, association.caller)
-
-
-def _status(status: int, comment: str = "") -> Dataset:
-    answer = Dataset()
-    answer.Status = status
-    if comment:
-        answer.ErrorComment = comment.encode("ascii", "replace").decode("ascii")[:_COMMENT_CHARACTERS]
-    return answer

@@ -12,6 +12,7 @@ Written against pynetdicom 3.0.4, whose private seams it uses; before another ve
   associations busy. Here it waits for the socket or for a primitive.
 - It goes on reading while an image is being stored, so that a fast peer fills the memory. Here the next object waits in
   the socket.
+- It hands every message to the association's thread and back. A C-STORE is answered from the thread that received it.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket
 
 from scp import proxy, titles
+from scp.command import StoreRequest, read_store_request, store_answer
 from scp.pdu import Control, Fragment, PduReader, ProtocolError
 
 log = structlog.get_logger(__name__)
@@ -44,6 +46,10 @@ _LINGER_SECONDS = 0.5  # after the last word, what a peer still sends is thrown 
 _DISCARD_BYTES = 1 << 16
 _MAX_COMMAND_BYTES = 1 << 16
 _MAX_UID_CHARACTERS = 64
+
+
+# Message, presentation context, data set → status and comment
+Store = Callable[[StoreRequest, int, BytesIO], tuple[int, str]]
 
 
 class OversizedObject(BytesIO):
@@ -136,17 +142,30 @@ class BufferedSocket(AssociationSocket):
 class UpperLayer(DULServiceProvider):
     """The state machine's thread, fed by the reader.
 
-    wake: lets the association look at the queues. proxied: what connected is a trusted proxy, which may say for whom.
+    wake: lets the association look at the queues. store: called from this thread.
+    proxied: what connected is a trusted proxy, which may say for whom.
     """
 
     def __init__(
-        self, assoc: Association, *, peer_host: str, max_object_bytes: int, wake: Callable[[], None], proxied: bool
+        self,
+        assoc: Association,
+        *,
+        peer_host: str,
+        max_object_bytes: int,
+        wake: Callable[[], None],
+        store: Store,
+        proxied: bool,
     ) -> None:
         super().__init__(assoc)
         self.peer_host = peer_host
         self.hidden = proxied  # until the proxy's header says otherwise
         self._header_may_come = proxied
         self._wake = wake
+        self._store = store
+        self.is_storing = False  # for so long the peer's silence is none
+        self._command = bytearray()
+        self._request: StoreRequest | None = None  # whose data set is being received
+        self._data_set = BytesIO()
         self.daemon = True
         self._run_loop_delay = 0  # the waiting is done in `_is_transport_event`
         self._max_object_bytes = max_object_bytes
@@ -274,27 +293,53 @@ class UpperLayer(DULServiceProvider):
         self.event_queue.put(event)
 
     def _take_fragment(self, fragment: Fragment) -> bool:
-        """True when a message is complete. Pieces of a data set go straight into it; the library sees only the last."""
-        dimse = self.assoc.dimse
-        message = dimse.message
+        """True when a message is complete. Pieces of a data set go straight into it."""
+        message = self.assoc.dimse.message
         if fragment.is_command:
-            if message is not None and message.context_id is not None:
+            if self._request is not None or message is not None:
                 raise ProtocolError("a command came before the data set of the last one ended")
-            if message is not None and message.encoded_command_set.tell() + len(fragment.data) > _MAX_COMMAND_BYTES:
+            if len(self._command) + len(fragment.data) > _MAX_COMMAND_BYTES:
                 raise ProtocolError("a command is too long")
-            self._complete(fragment, bytes(fragment.data))
-        else:
-            if message is None or message.context_id is None:
-                raise ProtocolError("a data set came without a command")
-            if message.data_set is None or message.data_set.tell() + len(fragment.data) > self._max_object_bytes:
-                message.data_set = OversizedObject()
-            if not isinstance(message.data_set, OversizedObject):
-                message.data_set.write(fragment.data)
+            self._command += fragment.data
+            return fragment.last and self._take_command(fragment)
+        if self._request is not None:
+            self._data_set = self._gathered(self._data_set, fragment)
             if fragment.last:
-                self._complete(fragment, b"")
-        return dimse.message is None
+                self._answer(self._request, fragment.context_id)
+            return fragment.last
+        if message is None:
+            raise ProtocolError("a data set came without a command")
+        message.data_set = self._gathered(message.data_set or BytesIO(), fragment)
+        if fragment.last:
+            self._hand_on(fragment, b"")
+        return fragment.last
 
-    def _complete(self, fragment: Fragment, data: bytes) -> None:
+    def _take_command(self, fragment: Fragment) -> bool:
+        command, self._command = bytes(self._command), bytearray()
+        self._request = read_store_request(command)
+        if self._request is not None:
+            return False
+        self._hand_on(fragment, command)
+        return self.assoc.dimse.message is None
+
+    def _gathered(self, data_set: BytesIO, fragment: Fragment) -> BytesIO:
+        if isinstance(data_set, OversizedObject) or data_set.tell() + len(fragment.data) > self._max_object_bytes:
+            return OversizedObject()
+        data_set.write(fragment.data)
+        return data_set
+
+    def _answer(self, request: StoreRequest, context_id: int) -> None:
+        data_set, self._data_set, self._request = self._data_set, BytesIO(), None
+        self.is_storing = True
+        try:
+            status, comment = self._store(request, context_id, data_set)
+        finally:
+            self._idle_timer.restart()
+            self.is_storing = False
+        cast(BufferedSocket, self.socket).send(store_answer(request, context_id, status, comment))
+
+    def _hand_on(self, fragment: Fragment, data: bytes) -> None:
+        """To the library: a whole command, or the end of a data set that it has already."""
         message = self.assoc.dimse.message
         if message is not None and message.context_id is not None:
             _drop_unusable_uids(message.command_set)

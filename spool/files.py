@@ -12,8 +12,9 @@ import hashlib
 import mmap
 import os
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +23,11 @@ from domain.types import Received
 
 Bytes = bytes | bytearray | memoryview
 
-# Writing past the page cache needs memory, offset and length in multiples of this. A 14 MB radiograph takes 5 ms so instead of
-# 8, and of 40 where the kernel first has to find free pages: what is synced at once gains nothing from the cache.
+# Writing past the page cache needs memory, offset and length in multiples of this. A 14 MB radiograph takes 5 ms so, not 8,
+# and of 40 where the kernel first has to find free pages: what is synced at once gains nothing from the cache.
 _BLOCK_BYTES = 4096
 _BOUNCE_BYTES = 4 << 20
+_bounce_buffers: list[mmap.mmap] = []
 _HASH_BESIDE_BYTES = 2 << 20  # from this size on a thread of its own is worth its start
 
 
@@ -80,6 +82,11 @@ class Spool:
     def _target(self, sha256: str) -> Path:
         return self._images / sha256[:2] / f"{sha256}.dcm"
 
+    def files(self) -> Iterator[Path]:
+        """Every durable image."""
+        for folder in self._images.iterdir():
+            yield from folder.glob("*.dcm")
+
     def clear_incoming(self, *, before: float) -> int:
         """Remove what killed listeners left half-written before a time (seconds since 1970): it was never acknowledged."""
         left = [path for path in self._incoming.iterdir() if path.stat().st_mtime < before]
@@ -128,7 +135,7 @@ def _create(path: Path) -> int:
 
 def _write(descriptor: int, parts: Iterable[Bytes]) -> None:
     """By way of aligned memory; what is left over after the last whole block goes through the page cache."""
-    with mmap.mmap(-1, _BOUNCE_BYTES) as memory, memoryview(memory) as bounce:
+    with _bounce_buffer() as bounce:
         used = 0
         for part in parts:
             rest = memoryview(part)
@@ -143,6 +150,20 @@ def _write(descriptor: int, parts: Iterable[Bytes]) -> None:
         _write_all(descriptor, bounce[:whole])
         fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~os.O_DIRECT)
         _write_all(descriptor, bounce[whole:used])
+
+
+@contextmanager
+def _bounce_buffer() -> Iterator[memoryview]:
+    """Aligned memory, kept from file to file: taking it anew costs as much as the writing of a small image."""
+    try:
+        buffer = _bounce_buffers.pop()
+    except IndexError:  # as many are made as threads write at a time
+        buffer = mmap.mmap(-1, _BOUNCE_BYTES)
+    try:
+        with memoryview(buffer) as view:
+            yield view
+    finally:
+        _bounce_buffers.append(buffer)
 
 
 def _sha256(data: Bytes) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from struct import pack
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
@@ -65,3 +65,9 @@ def padded(text: str) -> bytes:
 
 def store_command(instance: str = "2.25.1001", data_set_type: int = 1, sop_class: str = DX) -> bytes:
     return command(t0002=padded(sop_class), t0100=0x0001, t0110=7, t0700=0, t0800=data_set_type, t1000=padded(instance))
+
+
+def read_pdu(stream: BinaryIO) -> bytes:
+    """A whole PDU, header included."""
+    header = stream.read(6)
+    return header + stream.read(int.from_bytes(header[2:], "big"))
