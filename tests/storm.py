@@ -50,7 +50,7 @@ logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # refused connection
 Backend = Literal["sqlite", "postgresql", "celery"]
 BACKENDS: tuple[Backend, ...] = ("sqlite", "postgresql", "celery")
 IMAGES_PER_SECOND = 2.0
-BREAKER_SECONDS = 600.0
+LONGEST_PAUSE_SECONDS = 600.0  # of a breaker or between two attempts
 Mode = Literal["well", "busy", "hangs", "cuts"]
 
 
@@ -96,6 +96,7 @@ class Pacs:
 
     def back(self) -> None:
         entity = AE(ae_title=self.ae_title)
+        entity.maximum_associations = 200  # those that hang stay
         entity.supported_contexts = AllStoragePresentationContexts
         for other in (Verification, StudyRootQueryRetrieveInformationModelFind):
             entity.add_supported_context(other)
@@ -323,12 +324,14 @@ def expire_leases(ledger: Ledger) -> None:
         tx.connection.execute(sa.update(schema.task).where(schema.task.c.state == "running").values(lease_until=0.0))
 
 
-def wait_for_all_work(ledger: Ledger, *, seconds: float) -> None:
-    """AssertionError with what is left when it is not all done in time."""
+def wait_for_all_work(ledger: Ledger, *, seconds: float, hurry: bool = False) -> None:
+    """AssertionError with what is left when it is not all done in time. hurry: pauses between attempts are shortened."""
     end = time.monotonic() + seconds
     while left := _left(ledger):
         assert time.monotonic() < end, f"not done within {seconds:g} s: {left[:5]}"
-        time.sleep(0.2)
+        time.sleep(0.5)
+        if hurry:
+            age(ledger, LONGEST_PAUSE_SECONDS)
 
 
 def _left(ledger: Ledger) -> list[str]:
@@ -369,8 +372,7 @@ def chaos(folder: Path, name: Backend, *, seed: int, seconds: float, kill_every_
             wait_until(consoles.done, seconds=120, what="every image to be taken")
             ledger = open_ledger(settings.node)
             expire_leases(ledger)
-            age(ledger, BREAKER_SECONDS)
-            wait_for_all_work(ledger, seconds=180)
+            wait_for_all_work(ledger, seconds=180, hurry=True)
             ledger.close()
         tally = audit(settings, archives, consoles.acknowledged)
     tally.deaths = deaths
