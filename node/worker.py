@@ -24,7 +24,7 @@ from ledger.store import Ledger
 from ledger.tasks import REAP_SECONDS, LeaseLost, Task
 from node.commitments import Promises
 from node.filing import Filing
-from node.leases import Held, Leases
+from node.leases import Leases
 from node.logs import Outage
 from node.pipeline import Pipeline
 from node.upkeep import Upkeep, owe_upkeep
@@ -108,6 +108,7 @@ class Worker:
         # New at each start: a process number comes again, in a container always.
         self._part = f"worker@{socket.gethostname()}:{os.getpid()}-{secrets.token_hex(2)}"
         self._outage = Outage("the ledger")
+        self._unsaid: list[Task] = []  # broke while the ledger was away: given back when it answers
         self._ended = threading.Event()
         self._broken: BaseException | None = None
 
@@ -180,8 +181,11 @@ class Worker:
                 return
             with self.ledger.transaction() as tx:
                 tasks.postpone(tx, task, seconds=seconds, error=error, spent=spent)
-        except (StorageUnavailable, LeaseLost) as again:
-            log.warning("left to its lease", task=task.id, error=str(again))
+        except LeaseLost as lost:
+            log.warning("lease lost", task=task.id, error=str(lost))
+        except StorageUnavailable as outage:
+            self._outage.began(outage)
+            self._unsaid.append(task)
 
     def _heartbeat(self) -> None:
         """Renew the leases of what runs here, and make the tasks of dead workers ready again."""
@@ -206,6 +210,9 @@ class Worker:
             self._outage.ended()
         except StorageUnavailable as error:
             self._outage.began(error)
+            return
+        unsaid, self._unsaid = self._unsaid, []
+        self._give_back(unsaid)
 
     def _end_if_overdue(self, now: float, stopping_at: float | None) -> None:
         """A thread cannot be ended; the process can. Its other tasks come back at once, the hung one costs an attempt."""
@@ -213,21 +220,24 @@ class Worker:
         if hung:
             for held in hung:
                 log.error("a step hangs, the worker ends itself", kind=held.task.kind, key=held.task.key)
-            self._give_back([held for held in self._leases.all() if held not in hung])
+            self._give_back([held.task for held in self._leases.all() if held not in hung])
             os._exit(EXIT_HUNG)
         if stopping_at is not None and now - stopping_at > self._node.drain_seconds:
-            left = self._leases.all()
+            left = [held.task for held in self._leases.all()]
             log.warning("steps did not end in time and are given back", tasks=len(left))
             self._give_back(left)
             self._leave()
             os._exit(1 if self._broken else 0)
 
-    def _give_back(self, left: Sequence[Held]) -> None:
+    def _give_back(self, left: Sequence[Task]) -> None:
+        """Ready again at once, without an attempt spent: none of it was their fault."""
+        if not left:
+            return
         try:
             with self.ledger.transaction() as tx:
-                for held in left:
+                for task in left:
                     with contextlib.suppress(LeaseLost):
-                        tasks.postpone(tx, held.task, seconds=0.0)
+                        tasks.postpone(tx, task, seconds=0.0)
         except StorageUnavailable as error:
             log.warning("left to their leases", tasks=len(left), error=str(error))
 

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from peers import connects, free_port, require_tool, running
@@ -41,7 +42,7 @@ class Broker:
         ):
             folder = self.folder / name
             folder.mkdir(exist_ok=True)
-            self._stack.enter_context(running(command, folder=folder, answers=lambda port=port: connects(port)))
+            self._stack.enter_context(running(command, folder=folder, answers=partial(connects, port)))
         self.control("await_startup")
 
     def stop(self) -> None:

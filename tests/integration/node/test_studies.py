@@ -181,6 +181,28 @@ def test_a_full_disk_is_waited_out(
         wait_until(lambda: len(reports(pipeline, study)) == 1, what="the report after the disk has room again")
 
 
+def test_a_step_that_broke_while_the_ledger_was_away_is_given_back_unspent(
+    pipeline: Pipeline, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node.worker, "REAP_SECONDS", 0.1)
+    real_look, real_postpone, asked = engine.look, tasks.postpone, 0
+
+    def away(*arguments: object, **more: object) -> object:
+        nonlocal asked
+        asked += 1
+        if asked <= 2:  # the step, and what the worker wants to write of it
+            raise StorageUnavailable("ledger: the server was restarted")
+        return (real_look if "assumed_species" in more else real_postpone)(*arguments, **more)  # type: ignore[operator]
+
+    monkeypatch.setattr(engine, "look", away)
+    monkeypatch.setattr(node.worker.tasks, "postpone", away)
+    with Running(pipeline, engine):
+        study = receive(pipeline, dx_file(tmp_path / "a.dcm"))
+        wait_until(lambda: len(reports(pipeline, study)) == 1, seconds=15, what="the report, before a lease would end")
+    with pipeline.ledger.transaction() as tx:
+        assert tx.connection.exec_driver_sql("SELECT max(attempts) FROM task").scalar() == 0
+
+
 def test_a_spooled_file_that_is_gone_fails_its_image_and_not_the_study(
     pipeline: Pipeline, engine: Engine, tmp_path: Path
 ) -> None:
