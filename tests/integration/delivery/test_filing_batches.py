@@ -28,7 +28,7 @@ from delivery.part10 import identify
 from domain.types import DeliveryState, Document, DocumentKind, InstanceRef, Peer
 from ledger import documents, tasks
 from ledger.documents import DeliveryRow
-from ledger.store import Ledger
+from ledger.store import Ledger, Transaction
 from node import filing
 from node.commitments import answered
 from node.filing import Filing
@@ -197,6 +197,34 @@ def test_a_batch_that_takes_too_long_gives_the_rest_back(tmp_path: Path, monkeyp
         work.step()
         assert work.states(uids) == [DeliveryState.STORED, DeliveryState.PENDING, DeliveryState.PENDING]
         assert [row.state for row in work.owed()] == ["ready", "ready"]
+
+
+def test_a_fault_of_our_own_at_one_document_spends_an_attempt_of_that_one_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, write = Kept(), documents.delivered
+
+    def breaks_at_the_second(tx: Transaction, row: DeliveryRow, state: DeliveryState, *, status: str) -> None:
+        if len(kept.commands) == 2:
+            raise ValueError("a bug")
+        write(tx, row, state, status=status)
+
+    monkeypatch.setattr(documents, "delivered", breaks_at_the_second)
+    with desk(tmp_path, (evt.EVT_C_STORE, kept), verify="none") as work:
+        uids = work.owe(3)
+        with pytest.raises(ValueError, match="a bug"):
+            work.step()
+        left = {row.key.split(">")[0]: row for row in work.owed()}
+        assert {uid: (row.state, row.attempts) for uid, row in left.items()} == {
+            uids[1]: ("ready", 1),
+            uids[2]: ("ready", 0),
+        }
+        assert left[uids[1]].run_at > left[uids[2]].run_at
+        monkeypatch.undo()
+        work.clock.now += 60
+        while work.step() is not None:
+            pass
+        assert work.states(uids) == [DeliveryState.STORED] * 3
 
 
 def test_a_rate_limit_holds_however_many_are_owed(tmp_path: Path) -> None:
