@@ -76,22 +76,22 @@ class Decoder:
         return self._process
 
     def _ask(self, question: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
-        """A process that ended since the last image is started again; one that ends over this image has answered."""
-        for attempt in range(2):
+        """A process that is gone is started again, once: what an image breaks is its child, and is told of."""
+        for _ in range(2):
             process = self._running()
             try:
                 return process.ask(question)
             except _Gone as gone:
                 process.end()
                 self._process = None
-                if gone.took_question or attempt:
-                    break
+                if gone.silent:
+                    return {"fault": "took_too_long"}, []
         return {"fault": "decoder_died"}, []
 
 
 class _Gone(Exception):
-    def __init__(self, *, took_question: bool) -> None:
-        self.took_question = took_question
+    def __init__(self, *, silent: bool = False) -> None:
+        self.silent = silent
 
 
 class _Process:
@@ -114,7 +114,7 @@ class _Process:
         try:
             self._socket.send(json.dumps(question).encode())
         except OSError:
-            raise _Gone(took_question=False) from None
+            raise _Gone from None
         while True:
             answer, memory = self._receive()
             if answer["number"] == question["number"]:  # otherwise of a child that broke after it had answered
@@ -124,13 +124,13 @@ class _Process:
         answered = select.poll()
         answered.register(self._socket, select.POLLIN)
         if not answered.poll(SILENT_SECONDS * 1000):
-            raise _Gone(took_question=True)
+            raise _Gone(silent=True)
         try:
             answer, memory, _, _ = socket.recv_fds(self._socket, MESSAGE_BYTES, 1)
         except OSError:
-            raise _Gone(took_question=True) from None
+            raise _Gone from None
         if not answer:
-            raise _Gone(took_question=True)
+            raise _Gone
         return json.loads(answer), memory
 
 

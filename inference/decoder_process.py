@@ -7,6 +7,7 @@ answers are JSON, one message each, on a socket that keeps messages whole; the e
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import mmap
@@ -32,6 +33,7 @@ READING_BYTES = 1 << 30  # of address space beyond the warm process's own, until
 BASE_BYTES = 192 << 20  # and when it is known: this much,
 BYTES_A_SAMPLE = 24  # and this for each sample: file, codestream, 32-bit coefficients, words, grays
 CPU_SECONDS = 20
+PR_SET_PDEATHSIG = 1  # prctl(2): a child that outlives this process would keep the socket open, and its parent waiting
 WALL_SECONDS = 60  # on a machine that is busy with other things
 
 
@@ -42,12 +44,14 @@ def main() -> None:
             signal.signal(number, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold an animal's name
         held_bytes = _held_bytes()
+        prctl = ctypes.CDLL(None).prctl
         gc.collect()
         gc.freeze()  # the children share what was imported
         while message := parent.recv(MESSAGE_BYTES):
             question = json.loads(message)
             child = os.fork()
             if child == 0:
+                prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
                 _answer(parent, question, held_bytes)
                 os._exit(0)
             status = _wait(child, parent)
@@ -74,7 +78,6 @@ def _answer(parent: socket.socket, asked: dict[str, Any], held_bytes: int) -> No
     """In the child."""
     signal.setitimer(signal.ITIMER_REAL, WALL_SECONDS)
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
-    _bound_memory(held_bytes + READING_BYTES)
     shared: list[int] = []
     try:
         answer = _read(Path(asked["path"]), asked["assumed_species"], held_bytes, shared)
@@ -94,6 +97,7 @@ def _read(path: Path, assumed_species: str | None, held_bytes: int, shared: list
     try:
         with path.open("rb") as file:
             size_bytes = os.fstat(file.fileno()).st_size
+            _bound_memory(held_bytes + size_bytes + READING_BYTES)
             content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) if size_bytes else memoryview(b"")
     except OSError as error:
         raise ImageUnreadable("cannot_open", why=error.strerror or "unknown") from error

@@ -15,6 +15,7 @@ decoder's own process, whose limits bound what a codestream may cost.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ Values = npt.NDArray[Any]  # (rows, columns) or (rows, columns, samples), whole 
 
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SOF_JPEG_LS = 0xF7
+_TILE_PART = b"\xff\x90"
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 _HTJ2K_CAPABILITY = 1 << (32 - 15)  # Pcap's bit for Part 15 (ISO/IEC 15444-15 A.3.1)
 
@@ -163,16 +165,40 @@ def _look_at_jpeg(content: bytes) -> _Codestream:
 
 
 def _look_at_jpeg2000(content: bytes, at: int) -> _Codestream:
-    """SIZ, and CAP for HTJ2K (ISO/IEC 15444-1 A.5.1, A.5.2). The first component's precision stands for all."""
-    length, _, x_size, y_size, x_offset, y_offset = struct.unpack_from(">HHLLLL", content, at + 4)
+    """SIZ, CAP for HTJ2K, and whether every tile is there (ISO/IEC 15444-1 A.5.1, A.5.2, A.4.2).
+
+    The first component's precision stands for all. Decoders show black for tiles that are missing.
+    """
+    size = struct.unpack_from(">LLLLLLLL", content, at + 8)
+    x_size, y_size, x_offset, y_offset, tile_width, tile_height, x_tiles, y_tiles = size
     precision = (content[at + 4 + 38] & 0x7F) + 1
-    after = at + 4 + length
     high_throughput = False
-    if content[after : after + 2] == b"\xff\x50":
-        (capabilities,) = struct.unpack_from(">L", content, after + 4)
-        high_throughput = bool(capabilities & _HTJ2K_CAPABILITY)
+    at += 2
+    while content[at : at + 2] != _TILE_PART:
+        (length,) = struct.unpack_from(">H", content, at + 2)
+        if content[at : at + 2] == b"\xff\x50":
+            (capabilities,) = struct.unpack_from(">L", content, at + 4)
+            high_throughput = bool(capabilities & _HTJ2K_CAPABILITY)
+        at += 2 + length
+    if tile_width == 0 or tile_height == 0:
+        raise ImageUnreadable("not_decodable", name="JPEG 2000")
+    tiles = math.ceil((x_size - x_tiles) / tile_width) * math.ceil((y_size - y_tiles) / tile_height)
+    if _tiles_at(content, at) != tiles:
+        raise ImageUnreadable("codestream_cut_short")
     codec = "HTJ2K" if high_throughput else "JPEG 2000"
     return _Codestream(codec=codec, rows=y_size - y_offset, columns=x_size - x_offset, precision=precision)
+
+
+def _tiles_at(content: bytes, at: int) -> int:
+    """How many tiles have all of their parts in the bytes."""
+    tiles = set()
+    while content[at : at + 2] == _TILE_PART:
+        tile, length = struct.unpack_from(">HL", content, at + 4)
+        at = at + length if length else len(content)  # 0: to the end
+        if at > len(content) or 0 < length < 14:
+            raise ImageUnreadable("codestream_cut_short")
+        tiles.add(tile)
+    return len(tiles)
 
 
 def _libjpeg_turbo(content: bytes, frame: Frame) -> Values:

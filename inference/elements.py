@@ -25,7 +25,7 @@ from domain.errors import ImageUnreadable
 # pydicom's warnings about invalid values quote the values, which may be names; what is read here is checked here.
 config.settings.reading_validation_mode = config.IGNORE
 
-MOST_INFLATED_BYTES = 512 * 1024 * 1024
+MOST_INFLATED_BYTES = 256 * 1024 * 1024  # the largest image that is read has 200 MB
 MOST_VALUE_BYTES = 4 * 1024 * 1024  # of one element that is looked at; pixel data is none of them
 _META_ENDS_BY = 16384
 _UNDEFINED = 0xFFFFFFFF

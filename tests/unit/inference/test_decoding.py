@@ -90,7 +90,7 @@ def test_a_codestream_of_another_size_is_refused_before_it_is_decoded(tmp_path: 
         read(saved(ds, tmp_path / "a.dcm"))
 
 
-@pytest.mark.parametrize("name", ["JPEG baseline", "JPEG-LS", "JPEG lossless SV1"])
+@pytest.mark.parametrize("name", ["JPEG baseline", "JPEG-LS", "JPEG lossless SV1", "JPEG 2000", "JPEG 2000 lossy", "HTJ2K"])
 def test_a_codestream_without_its_end_is_refused(tmp_path: Path, name: str) -> None:
     """Decoders fill up what is missing."""
     syntax, bits, write = WRITERS[name]
