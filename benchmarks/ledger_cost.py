@@ -18,9 +18,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -34,11 +33,11 @@ from ledger.store import Ledger, Transaction
 
 DESTINATIONS = {"pacs": 2, "archive": 2}
 DEPTHS = (10, 100, 1000, 10_000)
-ROUNDS = 15
-STUDIES = 20  # timed in a round
-STARTS = 200
+ROUNDS = 9
+STUDIES = 10  # timed in a round
+STARTS = 100
 CHAINS, STEPS, THREADS = 200, 3, 4
-IMAGES = 300
+IMAGES = 200
 DRAIN_SECONDS = 30.0  # longer than the images take; then it ends by itself
 FLAT = 1.2
 
@@ -58,8 +57,8 @@ def main() -> None:
         folder = Path(name)
         with postgresql(folder / "postgresql") as server:
             figures = {
-                "SQLite": measure(folder / "sqlite", "", arguments.done),
-                "PostgreSQL": measure(folder / "files", server.url, arguments.done),
+                "SQLite": measure(folder / "sqlite", lambda: "", arguments.done),
+                "PostgreSQL": measure(folder / "postgresql-files", server.database, arguments.done),
             }
     show(figures)
     if arguments.json:
@@ -67,9 +66,15 @@ def main() -> None:
     sys.exit(any(figure["depth_ratio"] > FLAT for figure in figures.values()))
 
 
-def measure(folder: Path, url: str, done: int) -> dict[str, float]:
+def measure(folder: Path, database: Callable[[], str], done: int) -> dict[str, float]:
+    """database: the address of another, empty one each time."""
+    ledgers = [Ledger(folder / str(depth), database_url=database()) for depth in DEPTHS]
+    figures = depths(ledgers)
+    for each in ledgers:
+        each.close()
+    url = database()
     ledger = Ledger(folder, database_url=url)
-    figures = depths(ledger) | chains(ledger)
+    figures |= chains(ledger)
     finished(ledger, done)
     figures |= starts(ledger) | listener(ledger, folder, url)
     ledger.close()
@@ -83,33 +88,25 @@ def owe_study(tx: Transaction) -> None:
         tasks.owe(tx, "deliver", str(next(_keys)), queue="delivery", destination=name)
 
 
-def depths(ledger: Ledger) -> dict[str, float]:
-    """A queue is as deep after a round as before: each task that ends owes another. The depths take turns."""
+def depths(ledgers: Sequence[Ledger]) -> dict[str, float]:
+    """A database for each depth, in turn, so that a busy machine slows them alike; each task that ends owes another."""
     seconds: dict[int, list[float]] = {depth: [] for depth in DEPTHS}
-    for depth in DEPTHS:
-        with queued(ledger, depth):
-            for _ in range(ROUNDS):
-                started = time.perf_counter()
-                for _ in range(STUDIES):
-                    one_study(ledger)
-                seconds[depth].append((time.perf_counter() - started) / STUDIES)
+    for depth, ledger in zip(DEPTHS, ledgers, strict=True):
+        with ledger.transaction() as tx:
+            for _ in range(depth):
+                owe_study(tx)
+        settle(ledger)
+    for _ in range(ROUNDS):
+        for depth, ledger in zip(DEPTHS, ledgers, strict=True):
+            started = time.perf_counter()
+            for _ in range(STUDIES):
+                one_study(ledger)
+            seconds[depth].append((time.perf_counter() - started) / STUDIES)
     medians = {depth: statistics.median(values) * 1000 for depth, values in seconds.items()}
     return {f"study_ms_at_{depth}": value for depth, value in medians.items()} | {
         "depth_ratio": max(medians.values()) / medians[DEPTHS[0]],
         "task_ms": medians[DEPTHS[0]] / 4,
     }
-
-
-@contextmanager
-def queued(ledger: Ledger, studies: int) -> Iterator[None]:
-    with ledger.transaction() as tx:
-        for _ in range(studies):
-            owe_study(tx)
-    settle(ledger)
-    yield
-    with ledger.transaction() as tx:
-        tx.connection.execute(sa.delete(schema.task))
-    settle(ledger)
 
 
 def settle(ledger: Ledger) -> None:
