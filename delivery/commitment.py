@@ -92,7 +92,7 @@ def tell_commitment(
 
     PeerRefused when it does not take the report, PeerUnavailable as `associate`.
     """
-    report = report_of(refs, failed, transaction_uid=transaction_uid)
+    report = _report_of(refs, failed, transaction_uid=transaction_uid)
     event_type = _SOME_FAILED if failed else _ALL_COMMITTED
     # PS3.4 J.3.3: whoever opens the association for the report is the SCP of the service, and says so.
     role = build_role(StorageCommitmentPushModel, scp_role=True)
@@ -109,7 +109,7 @@ def tell_commitment(
         ) from error
 
 
-def report_of(refs: Sequence[InstanceRef], failed: Mapping[str, int], *, transaction_uid: str) -> Dataset:
+def _report_of(refs: Sequence[InstanceRef], failed: Mapping[str, int], *, transaction_uid: str) -> Dataset:
     """The Event Information of an N-EVENT-REPORT (PS3.4 table J.3-2)."""
     report = Dataset()
     report.TransactionUID = transaction_uid

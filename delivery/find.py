@@ -13,7 +13,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # t
 from delivery.association import Link, NothingAccepted, associate, name_of
 from delivery.status import describe
 from domain.errors import PeerRefused, PeerUnavailable
-from domain.types import InstanceRef, Peer
+from domain.types import Peer
 
 _PENDING = (0xFF00, 0xFF01)
 
@@ -41,18 +41,6 @@ def find_filed(objects: Iterable[Whereabouts], peer: Peer, *, timeout_seconds: f
         raise PeerRefused(
             f"{name_of(peer)} does not answer queries (Study Root C-FIND); allow them there, or set verify to none"
         ) from error
-
-
-def is_filed(
-    ref: InstanceRef, study_instance_uid: str, series_instance_uid: str, peer: Peer, *, timeout_seconds: float
-) -> bool:
-    """`find_filed` for one object."""
-    item = Whereabouts(
-        study_instance_uid=study_instance_uid,
-        series_instance_uid=series_instance_uid,
-        sop_instance_uid=ref.sop_instance_uid,
-    )
-    return item.sop_instance_uid in find_filed([item], peer, timeout_seconds=timeout_seconds)
 
 
 def _is_there(link: Link, item: Whereabouts) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import time
 from collections.abc import Iterator
@@ -14,7 +15,6 @@ from factories import dx_file, uid
 from pydicom import dcmread
 from pydicom.uid import (
     UID,
-    DigitalXRayImageStorageForPresentation,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -26,11 +26,11 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from delivery.association import AssociationLost, associate
 from delivery.echo import capabilities, echo
-from delivery.find import Whereabouts, find_filed, is_filed
+from delivery.find import Whereabouts, find_filed
 from delivery.part10 import identify
 from delivery.store import StoreState, send_document, store
 from domain.errors import DataSetUnusable, PeerRefused, PeerUnavailable
-from domain.types import InstanceRef, Peer
+from domain.types import Peer
 
 TIMEOUT_SECONDS = 10.0
 SHARED_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -105,9 +105,9 @@ def test_an_object_is_not_filed_under_another_series(tmp_path: Path, pacs: Peer)
     path = dx_file(tmp_path / "a.dcm", study=12)
     send_document(path, pacs, timeout_seconds=TIMEOUT_SECONDS)
     item = where(path)
-    ref = InstanceRef(sop_class_uid=DigitalXRayImageStorageForPresentation, sop_instance_uid=item.sop_instance_uid)
-    assert is_filed(ref, item.study_instance_uid, item.series_instance_uid, pacs, timeout_seconds=TIMEOUT_SECONDS)
-    assert not is_filed(ref, item.study_instance_uid, uid("series", "other"), pacs, timeout_seconds=TIMEOUT_SECONDS)
+    elsewhere = dataclasses.replace(item, series_instance_uid=uid("series", "other"))
+    assert find_filed([item], pacs, timeout_seconds=TIMEOUT_SECONDS) == {item.sop_instance_uid}
+    assert find_filed([elsewhere], pacs, timeout_seconds=TIMEOUT_SECONDS) == frozenset()
 
 
 def test_orthanc_refuses_a_class_that_it_does_not_know(tmp_path: Path, pacs: Peer) -> None:

@@ -22,11 +22,11 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from delivery.echo import capabilities, echo
-from delivery.find import Whereabouts, find_filed, is_filed
+from delivery.find import Whereabouts, find_filed
 from delivery.send import Skipped, send_files
 from delivery.store import StoreResult, StoreState, send_document
 from domain.errors import PeerRefused, PeerUnavailable
-from domain.types import InstanceRef, Peer
+from domain.types import Peer
 
 
 def find_handler(*found: Whereabouts) -> Handler:
@@ -52,13 +52,6 @@ def test_found_means_that_the_peer_names_the_very_object(tmp_path: Path) -> None
 
     with scp((evt.EVT_C_FIND, answer)) as peer:
         assert find_filed([mine, other], peer, timeout_seconds=LONG_SECONDS) == {mine.sop_instance_uid}
-        assert is_filed(
-            InstanceRef(sop_class_uid=DX, sop_instance_uid=mine.sop_instance_uid),
-            mine.study_instance_uid,
-            mine.series_instance_uid,
-            peer,
-            timeout_seconds=LONG_SECONDS,
-        )
     assert {query.QueryRetrieveLevel for query in queries} == {"IMAGE"}
     assert queries[0].StudyInstanceUID == mine.study_instance_uid
     assert queries[0].SeriesInstanceUID == mine.series_instance_uid
