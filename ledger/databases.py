@@ -140,14 +140,18 @@ class Sqlite:
 
     def watch(self, changed: Callable[[], None], stopped: Callable[[], bool]) -> None:
         """Call `changed` after commits of any connection in any process."""
-        with closing(sqlite3.connect(self._path, timeout=LOCK_WAIT_SECONDS)) as connection:
-            seen = None
-            while not stopped():
-                (version,) = connection.execute("PRAGMA data_version").fetchone()
-                if version != seen:
-                    seen = version
-                    changed()
-                time.sleep(POLL_SECONDS)
+        while not stopped():
+            try:
+                with closing(sqlite3.connect(self._path, timeout=LOCK_WAIT_SECONDS)) as connection:
+                    seen = None
+                    while not stopped():
+                        (version,) = connection.execute("PRAGMA data_version").fetchone()
+                        if version != seen:
+                            seen = version
+                            changed()
+                        time.sleep(POLL_SECONDS)
+            except sqlite3.Error:  # out of disk or descriptors: whoever waits still looks by itself every second
+                time.sleep(RECONNECT_SECONDS)
 
     def copy(self, folder: Path) -> None:
         """SQLite's online backup: writers go on meanwhile."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -153,3 +154,25 @@ def test_threads_of_one_process_take_turns(ledger: Ledger) -> None:
     for thread in threads:
         thread.join()
     assert min(committed) > max(committed) / 4, committed
+
+
+def test_a_watcher_that_loses_the_database_finds_it_again(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of descriptors for a moment: nobody would be woken any more."""
+    monkeypatch.setattr("ledger.databases.RECONNECT_SECONDS", 0.05)
+    connect, refusals = sqlite3.connect, iter(range(3))
+
+    def refuse_at_first(*arguments: object, **more: object) -> sqlite3.Connection:
+        if threading.current_thread().name == "ledger-watch" and next(refusals, None) is not None:
+            raise sqlite3.OperationalError("unable to open database file")
+        return connect(*arguments, **more)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(sqlite3, "connect", refuse_at_first)
+    changes = ledger.changes()
+    woken = threading.Event()
+    waiter = threading.Thread(target=lambda: (changes.wait(30.0, lambda: False), woken.set()))
+    waiter.start()
+    assert woken.wait(10)
+    waiter.join()
+    ledger.close()
