@@ -4,7 +4,7 @@
 #   make run           the node, with the settings in houndsfield.toml (written, with comments, when missing)
 #   make test          all tests; make test TESTS=tests/unit PYTEST_ARGS="-k padded" runs some of them
 #   make check         format, lint, types, imports, and the gates' own tests
-#   make bench         how long an answer takes, how fast the listener takes images, and what the documents cost
+#   make bench         how fast images are received beside others, how long an answer takes, and what the documents cost
 #   make conformance   the tables of CONFORMANCE.md
 #   make picture       the documentation's pictures, docs/*.jpg
 #   make constraints   resolve the pinned versions anew
@@ -36,6 +36,7 @@ check:
 bench:
 	@scripts/environment test
 	@scripts/debian-packages orthanc dcmtk iproute2 util-linux
+	@PYTHONPATH=tests scripts/isolated .venv/bin/python benchmarks/receive.py
 	@PYTHONPATH=tests scripts/isolated .venv/bin/python benchmarks/receive_pdu.py
 	@PYTHONPATH=tests scripts/isolated .venv/bin/python benchmarks/answer.py
 	@PYTHONPATH=tests .venv/bin/python benchmarks/documents.py

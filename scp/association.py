@@ -182,8 +182,8 @@ class AcceptedAssociation(Association):
                 self.dimse.send_msg(*report)
 
     def end(self) -> None:
-        """Abort what is established, cut what is not."""
-        if self.is_established:
+        """Abort what is established, cut what is not, or what storing keeps from hearing of it."""
+        if self.is_established and not self.dul.is_storing:
             self.abort()
         else:
             cast(BufferedSocket, self.dul.socket).cut()
