@@ -83,6 +83,16 @@ def _study(study: AnalysedStudy) -> dict[str, Any]:
                 "region_source": item.answer.region_source.value,
                 "species": item.answer.species.value if item.answer.species else None,
                 "species_source": item.answer.species_source.value,
+                "orientation": None
+                if item.answer.orientation is None
+                else {
+                    "quarter_turns": item.answer.orientation.quarter_turns,
+                    "mirrored": item.answer.orientation.mirrored,
+                },
+                "quality": [
+                    {"issue": one.issue.value, "outcome": one.outcome.value, "probability": one.probability}
+                    for one in item.answer.quality
+                ],
             }
             for item in study.images
         ],
@@ -103,6 +113,18 @@ def _report(report: Report) -> dict[str, Any]:
         "findings": [_finding(finding) for finding in report.findings],
         "measurements": [
             _measurement(measurement, finding) for finding in report.findings for measurement in finding.measurements
+        ],
+        "conclusions": [
+            {
+                "concept": _code(one.concept),
+                "laterality": _code(one.laterality),
+                "outcome": one.outcome.value,
+                "probability": one.probability,
+                "sop_instance_uid": one.sop_instance_uid,
+                "why": _reason(one),
+                "images": one.images,
+            }
+            for one in report.conclusions
         ],
     }
 
@@ -129,6 +151,15 @@ def _measurement(measurement: Measurement, finding: Finding) -> dict[str, Any]:
         "value": measurement.value,
         "unit": measurement.unit.value,
         "spacing_source": measurement.spacing_source.value if measurement.spacing_source else None,
+        "deviation": measurement.deviation,
+        "interval": None
+        if measurement.interval is None
+        else {
+            "low": measurement.interval.low,
+            "high": measurement.interval.high,
+            "population": measurement.interval.population,
+            "source": measurement.interval.source,
+        },
         "sop_instance_uid": finding.sop_instance_uid,
         "lines": {name: [list(start), list(end)] for name, (start, end) in measurement.lines.items()},
     }

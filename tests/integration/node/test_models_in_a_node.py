@@ -1,0 +1,150 @@
+"""Every kind of head from file to documents; a shadow that is kept and never filed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from factories import dx_file
+from model_factory import constant_package, heart_package
+from pipelines import receive
+from pydicom import dcmread
+from typer.testing import CliRunner
+
+from cli.main import app
+from config.settings import Settings, parse
+from domain.identity import Identity
+from domain.types import DocumentKind, FindingOutcome, Outcome, Species, View
+from inference.engine import Engine
+from inference.package import ModelPackage, load_package
+from ledger import images
+from node.offline import AnalysedStudy, analyse_files
+from node.parts import open_pipeline
+from node.writing import Writing
+
+KINDS = ["sr", "text_sr", "sc", "gsps", "kos", "pdf"]
+CLASS = """[[head.class]]
+concept = { value = "CARDIOMEGALY", scheme = "99HNDSFLD", meaning = "Cardiomegaly" }
+operating_points = { absent_below = 0.2, present_from = 0.6 }
+[[head.class]]
+concept = { value = "60046008", scheme = "SCT", meaning = "Pleural effusion" }
+operating_points = { absent_below = 0.2, present_from = 0.6 }
+"""
+HEADS = {
+    "classification": (
+        {"findings": np.array([2.0, -3.0])},
+        '[[head]]\nkind = "classification"\noutput = "findings"\nactivation = "sigmoid"\n' + CLASS,
+    ),
+    "boxes": (
+        {"boxes": np.array([(20.0, 20, 40, 40), (50, 30, 60, 50)]), "scores": np.array([(0.9, 0.1), (0.4, 0.0)])},
+        '[[head]]\nkind = "boxes"\nboxes = "boxes"\nscores = "scores"\nform = "corners"\nactivation = "none"\n' + CLASS,
+    ),
+    "masks": (
+        {
+            "masks": np.stack([np.pad(np.full((20, 20), 0.9), ((20, 24), (30, 30))), np.full((64, 80), 0.95)]),
+        },
+        '[[head]]\nkind = "masks"\noutput = "masks"\nactivation = "none"\n'
+        'ratio = { measure = "cardiothoracic-ratio", part = 1, whole = 2 }\n' + CLASS,
+    ),
+    "landmarks": (
+        {"points": np.array([(60.0, 40), (20, 40), (62, 30), (18, 30)]), "sigmas": np.full(4, 0.5)},
+        '[[head]]\nkind = "landmarks"\noutput = "points"\nform = "points"\nspread = "sigmas"\nmost_spread = 5.0\n'
+        'names = ["left_femoral_head", "right_femoral_head", "left_acetabular_rim", "right_acetabular_rim"]\n'
+        '[[head.measurement]]\nmeasure = "norberg-left"\n[[head.measurement]]\nmeasure = "norberg-right"\n',
+    ),
+}
+
+
+def package(directory: Path, kind: str) -> ModelPackage:
+    outputs, heads = HEADS[kind]
+    arrays = {name: value.astype(np.float32) for name, value in outputs.items()}
+    return load_package(constant_package(directory / kind, arrays, heads, name=kind))
+
+
+def settings(folder: Path, models: str = "") -> Settings:
+    return parse(
+        {
+            "node": {"data_dir": str(folder / "data"), "language": "en"},
+            "destination": [{"name": "here", "kind": "folder", "path": str(folder / "out"), "documents": KINDS}],
+            "models": {"dir": models},
+        }
+    )
+
+
+def analysed(folder: Path, packages: list[ModelPackage]) -> AnalysedStudy:
+    folder.mkdir(exist_ok=True)
+    films = [
+        dx_file(folder / f"{n}.dcm", rows=256, columns=320, instance=n, ViewPosition=view, ViewCodeSequence=None)
+        for n, view in ((1, "VD"), (2, "RL"))
+    ]
+    writing = Writing(settings=settings(folder), identity=Identity(), results=folder)
+    found = analyse_files(films, Engine(packages, threads=1), writing=writing, assumed_species=Species.DOG)
+    (study,) = found.studies
+    return study
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_every_kind_of_head_becomes_documents(tmp_path: Path, kind: str) -> None:
+    study = analysed(tmp_path, [package(tmp_path, kind)])
+    assert study.outcome is Outcome.ANALYSED
+    without = {"gsps"} if kind == "classification" else set()  # nothing to draw
+    assert {document.kind.value for document in study.documents} == set(KINDS) - without
+    (report,) = study.reports
+    assert len({one.concept for one in report.conclusions}) == len({one.concept for one in report.findings})
+    text = next(document for document in study.documents if document.kind is DocumentKind.TEXT_SR)
+    said = " ".join(str(element.value) for element in dcmread(text.path).iterall() if element.VR == "UT")
+    for concept in {"Cardiomegaly", "Pleural effusion"} if kind != "landmarks" else {"Norberg angle"}:
+        assert concept in said
+    if kind == "masks":
+        assert "Cardiothoracic area ratio" in said
+
+
+def test_the_preferred_view_gives_the_study_s_answer(tmp_path: Path) -> None:
+    outputs, heads = HEADS["landmarks"]
+    arrays = {name: value.astype(np.float32) for name, value in outputs.items()}
+    hips = constant_package(tmp_path / "hips", arrays, heads, applicability='preferred_views = ["ventrodorsal"]')
+    study = analysed(tmp_path, [load_package(hips)])
+    (ventrodorsal,) = (item.answer for item in study.images if item.answer.view is View.VENTRODORSAL)
+    for one in study.reports[0].conclusions:
+        assert (one.sop_instance_uid, one.reason.code) == (ventrodorsal.ref.sop_instance_uid, "preferred_view")
+
+
+def test_a_shadow_decides_no_document(tmp_path: Path) -> None:
+    filed = package(tmp_path, "classification")
+    shadow = replace(package(tmp_path, "boxes"), shadow=True)
+    alone, shadowed = analysed(tmp_path / "a", [filed]), analysed(tmp_path / "a", [filed, shadow])
+    assert [one.ref for one in alone.documents] == [one.ref for one in shadowed.documents]
+    assert [one.sha256 for one in alone.documents] == [one.sha256 for one in shadowed.documents]
+
+
+def test_a_node_keeps_a_shadow_s_answers_to_be_compared(tmp_path: Path) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text('[node]\ndata_dir = "data"\n')
+    pipeline = open_pipeline(parse({"node": {"data_dir": str(tmp_path / "data")}}))
+    first = load_package(heart_package(tmp_path / "1", name="heart"))
+    second = replace(load_package(heart_package(tmp_path / "2", name="heart", version="2.0.0")), shadow=True)
+    answer = Engine([first, second], threads=1).answer(
+        dx_file(tmp_path / "a.dcm", rows=512, columns=640), assumed_species=Species.DOG
+    )
+    assert [one.model.version for one in answer.models] == ["1.0.0"]
+    assert [one.model.version for one in answer.shadow] == ["2.0.0"]
+    assert answer.shadow[0].findings[0].outcome is FindingOutcome.PRESENT
+    study = receive(pipeline, tmp_path / "a.dcm")
+    with pipeline.ledger.transaction() as tx:
+        (row,) = images.of_study(tx, study)
+        images.answered(tx, row.id, answer)
+    pipeline.ledger.close()
+    run = CliRunner().invoke(app, ["models", "compare", "heart@1.0.0", "heart@2.0.0", "-c", str(file), "--json"])
+    assert run.exit_code == 0, run.output
+    found = json.loads(run.output)
+    assert (found["both"], found["concepts"][0]["agreement"]) == (1, 1.0)
+    (numbers,) = {json.dumps(one) for one in found["concepts"][0]["measurements"].values()}
+    assert json.loads(numbers) == {"pairs": 1, "mean": 0.0, "deviation": 0.0, "largest": 0.0}
+    words = CliRunner().invoke(app, ["models", "compare", "heart@1.0.0", "heart@2.0.0", "-c", str(file)])
+    assert "1 images that both analysed" in words.output
+    assert "Vertebral heart score" in words.output
+    nothing = CliRunner().invoke(app, ["models", "compare", "heart@1.0.0", "other", "-c", str(file)])
+    assert nothing.exit_code != 0
