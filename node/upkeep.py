@@ -30,7 +30,6 @@ MEGABYTE = 1_000_000
 FIRST_RETRY_SECONDS = 10.0
 LONGEST_RETRY_SECONDS = 600.0
 GIVE_UP_SECONDS = 7 * 86_400.0
-DISK_KEY = "data_dir"
 
 _TITLES = {
     AlarmKind.DEAD_TASK: "work was given up",
@@ -88,18 +87,18 @@ class Upkeep:
     def _look_at_the_disk(self) -> None:
         free = shutil.disk_usage(self.settings.node.data_dir).free // MEGABYTE
         disk = self.settings.disk
+        low, refusing = free < disk.warn_below_megabytes, free < disk.refuse_below_megabytes
+        left = f"the disk of data_dir has {free} MB left"
         with self.ledger.transaction() as tx:
-            if free >= disk.warn_below_megabytes:
-                alarms.clear(tx, AlarmKind.DISK, DISK_KEY)
-                return
-            refusing = free < disk.refuse_below_megabytes
-            said = "images are refused until there is more" if refusing else "images are refused when it gets less than"
-            limit = "" if refusing else f" {disk.refuse_below_megabytes} MB"
-            # Another key, so that those who were told of the first are told again when images are being refused.
-            key = f"{DISK_KEY}, refusing" if refusing else DISK_KEY
-            if not refusing:
-                alarms.clear(tx, AlarmKind.DISK, f"{DISK_KEY}, refusing")
-            alarms.raise_(tx, AlarmKind.DISK, key, f"the disk of data_dir has {free} MB left: {said}{limit}")
+            # Two alarms, so that those who were told of the first are told again when images are being refused.
+            for key, holds, said in (
+                ("low", low, f"{left}: images are refused when it gets less than {disk.refuse_below_megabytes} MB"),
+                ("refusing", refusing, f"{left}: images are refused until there is more"),
+            ):
+                if holds:
+                    alarms.raise_(tx, AlarmKind.DISK, key, said)
+                else:
+                    alarms.clear(tx, AlarmKind.DISK, key)
 
     def _delete_old_studies(self) -> int:
         kept = self.settings.retention

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +10,19 @@ import pytest
 from factories import dx_dataset, dx_file
 from model_factory import heart_package
 from peers import wait_until
+from pipelines import Running, idle, receive, reports, rows
 from pydicom import dcmread
 
 import node.worker
 import node.writing
 from config.settings import Settings, parse
 from domain.errors import StorageUnavailable
-from domain.types import Document, DocumentKind, InstanceRef, Outcome, Received, Report
+from domain.types import Document, DocumentKind, Outcome, Report
 from inference.engine import Engine
 from inference.package import load_package
 from ledger import documents, images, tasks
-from ledger.images import ImageRow
 from node.parts import open_pipeline
 from node.pipeline import Pipeline
-from node.worker import Worker
 
 THORAX = ["right-lateral", "ventrodorsal"]
 
@@ -51,71 +49,6 @@ def pipeline(settings: Settings) -> Iterator[Pipeline]:
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
     return Engine([load_package(heart_package(tmp_path / "package"))], threads=1)
-
-
-class Running:
-    """A worker in a thread; `analysis` only, so that no destination is needed."""
-
-    def __init__(self, pipeline: Pipeline, engine: Engine) -> None:
-        self.stop = threading.Event()
-        self.worker = Worker(pipeline, engine, self.stop)
-        self.worker.lanes = {"analysis": 1}
-        self.error: BaseException | None = None
-        self.thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        try:
-            self.worker.run()
-        except BaseException as error:  # noqa: BLE001  looked at by the tests
-            self.error = error
-
-    def __enter__(self) -> Running:
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        self.thread.join(20)
-        assert not self.thread.is_alive()
-
-
-def receive(pipeline: Pipeline, path: Path) -> str:
-    """As the listener does; the Study Instance UID."""
-    ds = dcmread(path)
-    content = path.read_bytes()
-    pipeline.receive(
-        Received(
-            ref=InstanceRef(sop_class_uid=str(ds.SOPClassUID), sop_instance_uid=str(ds.SOPInstanceUID)),
-            study_instance_uid=str(ds.StudyInstanceUID),
-            series_instance_uid=str(ds.SeriesInstanceUID),
-            transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID),
-            calling_ae="DRROOM1",
-            called_ae="HOUNDSFIELD",
-            peer_host="127.0.0.1",
-            modality="room-1",
-            part10_header=content[:132],
-            data_set=content[132:],
-        )
-    )
-    return str(ds.StudyInstanceUID)
-
-
-def reports(pipeline: Pipeline, study: str) -> list[Document]:
-    with pipeline.ledger.transaction() as tx:
-        return [document for document in documents.of_study(tx, study) if document.kind == "sr"]
-
-
-def rows(pipeline: Pipeline, study: str) -> list[ImageRow]:
-    with pipeline.ledger.transaction() as tx:
-        return images.of_study(tx, study)
-
-
-def idle(pipeline: Pipeline) -> Callable[[], bool]:
-    def nothing_to_analyse() -> bool:
-        with pipeline.ledger.transaction() as tx:
-            return all(row.kind == "deliver" or row.state == "dead" for row in tasks.owed(tx))
-
-    return nothing_to_analyse
 
 
 def view(name: str) -> dict[str, object]:

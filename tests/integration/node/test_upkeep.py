@@ -1,0 +1,211 @@
+"""What the node does by itself: the disk's alarms, notices, deletion, and never of what is owed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from answers import MODEL, vhs
+from factories import dx_file
+from pipelines import receive, rows
+
+import node.upkeep
+from config.settings import Settings, parse
+from domain.errors import PeerRefused, PeerUnavailable
+from domain.types import AlarmKind, ImageAnswer, InstanceRef, ModelAnswer, Outcome
+from ledger import alarms, images, tasks
+from ledger.tasks import Task
+from node.parts import open_pipeline
+from node.pipeline import Pipeline
+from node.upkeep import Upkeep, owe_upkeep
+
+DAY_SECONDS = 86_400.0
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return parse(
+        {
+            "node": {"data_dir": str(tmp_path / "data"), "language": "en"},
+            "retention": {"declined_days": 30.0},
+            "notify": [
+                {"name": "it", "kind": "webhook", "url": "http://127.0.0.1:9/", "destination_down_minutes": 15.0},
+                {"name": "vet", "kind": "webhook", "url": "http://127.0.0.1:9/", "events": ["urgent_finding"]},
+            ],
+        }
+    )
+
+
+@pytest.fixture
+def pipeline(settings: Settings) -> Iterator[Pipeline]:
+    opened = open_pipeline(settings)
+    yield opened
+    opened.ledger.close()
+
+
+@pytest.fixture
+def upkeep(pipeline: Pipeline) -> Upkeep:
+    return Upkeep(settings=pipeline.settings, ledger=pipeline.ledger)
+
+
+def claimed(pipeline: Pipeline, kind: str = "notify") -> Task:
+    """The next task of this kind."""
+    with pipeline.ledger.transaction() as tx:
+        task = tasks.claim_one(tx, next(row.id for row in tasks.owed(tx) if row.kind == kind), connections={})
+    assert task is not None
+    return task
+
+
+def a_round(pipeline: Pipeline, upkeep: Upkeep) -> str:
+    with pipeline.ledger.transaction() as tx:
+        owe_upkeep(tx)
+        tasks.hasten(tx, node.upkeep.KIND, node.upkeep.KEY)
+    return upkeep.run(claimed(pipeline, node.upkeep.KIND))
+
+
+def notices(pipeline: Pipeline) -> list[str]:
+    with pipeline.ledger.reading() as tx:
+        return [row.key.partition(">")[2] for row in tasks.owed(tx) if row.kind == "notify"]
+
+
+def raised(pipeline: Pipeline, kind: AlarmKind, *, minutes_ago: float = 0.0, key: str = "key") -> None:
+    with pipeline.ledger.transaction() as tx:
+        alarms.raise_(tx, kind, key, "something happened", since=tx.now - 60 * minutes_ago)
+
+
+def test_a_round_owes_the_next_one(pipeline: Pipeline, upkeep: Upkeep) -> None:
+    a_round(pipeline, upkeep)
+    with pipeline.ledger.reading() as tx:
+        (next_one,) = tasks.owed(tx)
+        assert next_one.run_at == pytest.approx(tx.now + node.upkeep.EVERY_SECONDS, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("free_megabytes", "said"),
+    [
+        (20_000, []),
+        (5_000, ["5000 MB left: images are refused when it gets less than 2000 MB"]),
+        (1_000, ["1000 MB left: images are refused when", "1000 MB left: images are refused until"]),
+    ],
+)
+def test_little_disk_space_is_an_alarm_until_there_is_more(
+    pipeline: Pipeline, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch, free_megabytes: int, said: list[str]
+) -> None:
+    monkeypatch.setattr(node.upkeep.shutil, "disk_usage", lambda _path: SimpleNamespace(free=free_megabytes * 1_000_000))
+    a_round(pipeline, upkeep)
+    with pipeline.ledger.reading() as tx:
+        texts = [row.text for row in alarms.open_alarms(tx)]
+    assert len(texts) == len(said)
+    assert all(part in text for part, text in zip(said, texts, strict=True))
+    monkeypatch.setattr(node.upkeep.shutil, "disk_usage", lambda _path: SimpleNamespace(free=20_000 * 1_000_000))
+    a_round(pipeline, upkeep)
+    with pipeline.ledger.reading() as tx:
+        assert alarms.open_alarms(tx) == []
+
+
+def test_each_alarm_is_told_once_to_those_who_asked_for_its_kind(pipeline: Pipeline, upkeep: Upkeep) -> None:
+    raised(pipeline, AlarmKind.CONFLICT)
+    raised(pipeline, AlarmKind.URGENT_FINDING)
+    a_round(pipeline, upkeep)
+    a_round(pipeline, upkeep)
+    assert sorted(notices(pipeline)) == ["it", "it", "vet"]
+
+
+@pytest.mark.parametrize(("minutes", "told"), [(5.0, []), (16.0, ["it"])])
+def test_a_destination_may_restart_before_anybody_is_woken(
+    pipeline: Pipeline, upkeep: Upkeep, minutes: float, told: list[str]
+) -> None:
+    raised(pipeline, AlarmKind.DESTINATION_DOWN, minutes_ago=minutes)
+    a_round(pipeline, upkeep)
+    assert notices(pipeline) == told
+
+
+def test_a_notice_that_is_refused_dies_visibly_and_wakes_no_other(
+    pipeline: Pipeline, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: Any, **_keywords: Any) -> None:
+        raise PeerRefused("webhook of [[notify]] it refused the notice with HTTP status 400")
+
+    monkeypatch.setattr(node.upkeep, "send_notice", refuse)
+    raised(pipeline, AlarmKind.CONFLICT)
+    a_round(pipeline, upkeep)
+    task = claimed(pipeline)
+    assert "REFUSED" in upkeep.notify(task)
+    a_round(pipeline, upkeep)
+    with pipeline.ledger.reading() as tx:
+        assert [row.state for row in tasks.owed(tx) if row.kind == "notify"] == ["dead"]
+        assert AlarmKind.DEAD_TASK in {row.kind for row in alarms.open_alarms(tx)}
+
+
+def test_an_outage_of_the_webhook_is_waited_out(pipeline: Pipeline, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, Any]] = []
+
+    def fail(*_arguments: Any, **_keywords: Any) -> None:
+        raise PeerUnavailable("webhook of [[notify]] it cannot be reached")
+
+    raised(pipeline, AlarmKind.CONFLICT)
+    a_round(pipeline, upkeep)
+    monkeypatch.setattr(node.upkeep, "send_notice", fail)
+    task = claimed(pipeline)
+    assert "again in" in upkeep.notify(task)
+    monkeypatch.setattr(node.upkeep, "send_notice", lambda _to, **said: told.append(said))
+    with pipeline.ledger.transaction() as tx:
+        tasks.hasten(tx, "notify", task.key)
+    task = claimed(pipeline)
+    assert upkeep.notify(task) == "told"
+    assert told[0]["content"]["event"] == "conflict"
+
+
+def test_what_is_mended_before_it_is_told_is_not_told(pipeline: Pipeline, upkeep: Upkeep) -> None:
+    raised(pipeline, AlarmKind.DISK, key="low")
+    a_round(pipeline, upkeep)  # the disk is well: this very round ends the alarm
+    assert notices(pipeline) == []
+    raised(pipeline, AlarmKind.MISSING_FILE)
+    a_round(pipeline, upkeep)
+    with pipeline.ledger.transaction() as tx:
+        alarms.clear(tx, AlarmKind.MISSING_FILE, "key")
+    task = claimed(pipeline)
+    assert upkeep.notify(task) == "no longer to be told"
+
+
+def test_old_studies_are_deleted_with_their_files_and_owed_ones_are_not(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = open_pipeline(settings)
+    upkeep = Upkeep(settings=settings, ledger=pipeline.ledger)
+    done, owed = (receive(pipeline, dx_file(tmp_path / f"{n}.dcm", study=n)) for n in (1, 2))
+    paths = {study: rows(pipeline, study)[0].path for study in (done, owed)}
+    with pipeline.ledger.transaction() as tx:
+        for study in (done, owed):
+            images.reported(tx, study, outcome=Outcome.DECLINED, revision=1, evidence="x")
+        for row in tasks.owed(tx):
+            if row.key == done or row.key == str(images.of_study(tx, done)[0].id):
+                tasks.cancel(tx, row.id)
+    a_round(pipeline, upkeep)
+    assert all(path.exists() for path in paths.values()), "none is old"
+    monkeypatch.setattr(pipeline.ledger, "_clock", lambda: time.time() + 31 * DAY_SECONDS)
+    a_round(pipeline, upkeep)
+    assert not paths[done].exists()
+    assert paths[owed].exists()
+    with pipeline.ledger.reading() as tx:
+        assert images.studies(tx) == [owed]
+    pipeline.ledger.close()
+
+
+def test_an_urgent_finding_is_an_alarm_without_a_name(pipeline: Pipeline, tmp_path: Path) -> None:
+    study = receive(pipeline, dx_file(tmp_path / "a.dcm"))
+    image = rows(pipeline, study)[0]
+    ref = InstanceRef(sop_class_uid=image.sop_class_uid, sop_instance_uid=image.sop_instance_uid)
+    finding = replace(vhs(image.sop_instance_uid), urgent=True)
+    said = ModelAnswer(model=MODEL, outcome=Outcome.ANALYSED, findings=(finding,))
+    answer = ImageAnswer(ref=ref, outcome=Outcome.ANALYSED, models=(said,))
+    with pipeline.ledger.transaction() as tx:
+        pipeline._answered(tx, image, answer, [])
+        (alarm,) = alarms.open_alarms(tx)
+    assert alarm.kind is AlarmKind.URGENT_FINDING
+    assert f"in image {image.id}" in alarm.text
