@@ -260,7 +260,7 @@ class _Acceptor(ACSE):
         self.send_reject(*decision.rejection)
         log.warning("association refused", reason=decision.reason)
         try:
-            self.assoc.reception.refused(  # type: ignore[attr-defined]
+            cast(AcceptedAssociation, self.assoc).reception.refused(
                 RefusedCaller(
                     calling_ae=caller.calling_ae,
                     called_ae=caller.called_ae,

@@ -345,7 +345,9 @@ class UpperLayer(DULServiceProvider):
             _drop_unusable_uids(message.command_set)
         primitive = P_DATA()
         control = fragment.is_command | fragment.last << 1
-        primitive.presentation_data_value_list = [[fragment.context_id, bytes((control,)) + data]]  # type: ignore[list-item]
+        # pynetdicom 3.0.4 declares a list of tuples and takes a list of lists alone.
+        values: list[Any] = [[fragment.context_id, bytes((control,)) + data]]
+        primitive.presentation_data_value_list = values
         try:
             self.assoc.dimse.receive_primitive(primitive)
         except Exception as error:  # the library decodes the command here, and raises anything on one that is none
