@@ -19,6 +19,7 @@ from scipy.optimize import minimize, minimize_scalar
 
 from inference.manifest import TriageHead
 from inference.package import WEIGHTS, load_package
+from metalearner.contact_sheet import radiographs
 from metalearner.triage_data import (
     EXPORTED_VIEWS,
     ISSUES,
@@ -28,6 +29,7 @@ from metalearner.triage_data import (
     UNKNOWN,
     VIEWS,
     Shard,
+    as_seen,
     laid,
     load,
     lying,
@@ -211,13 +213,31 @@ def evaluate(directory: Path, shard: Shard, *, seed: int, threads: int = 2) -> d
     )
 
 
+def film_table(directory: Path, films: Path) -> str:
+    """What the package says of each radiograph in a folder, by its pixels alone, as a table in Markdown."""
+    lines = ["| film | region | view | orientation |", "|---|---|---|---|"]
+    names = (("region", REGIONS), ("view", VIEWS), ("orientation", ORIENTATIONS))
+    for name, pixels in radiographs(films):
+        image = np.round(as_seen(pixels) * 255).astype(np.uint8)
+        answers = run(directory / WEIGHTS, image[None], [part for part, _ in names], threads=1)
+        answers["view"] = folded_views(answers["view"])
+        best = [f"{values[int(answers[part][0].argmax())]} {answers[part][0].max():.2f}" for part, values in names]
+        lines.append(f"| {name} | {' | '.join(best)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure a triage package on unseen phantoms.")
+    parser = argparse.ArgumentParser(description="Measure a triage package on unseen phantoms, or ask it about radiographs.")
     parser.add_argument("--package", type=Path, required=True)
-    parser.add_argument("--phantoms", type=Path, required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--phantoms", type=Path, help="rendered by metalearner.triage_data")
+    what.add_argument("--radiographs", type=Path, help="a folder of DICOM or PNG files: a table of answers")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    if arguments.radiographs:
+        print(film_table(arguments.package, arguments.radiographs))
+        return
     figures = evaluate(arguments.package, load(arguments.phantoms), seed=arguments.seed)
     text = json.dumps(figures, indent=1)
     print(text)

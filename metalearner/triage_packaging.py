@@ -33,7 +33,7 @@ from metalearner.triage_data import (
     render_example,
 )
 from metalearner.triage_evaluation import BATCH, ask, platt, run, temperature
-from metalearner.triage_network import Exported, TriageNetwork
+from metalearner.triage_network import Exported, TriageNetwork, four_ways
 
 NAME = "radiograph-triage"
 SAMPLE_SEED = 60_000_000
@@ -123,7 +123,7 @@ def calibrate(network: TriageNetwork, shard: Shard) -> tuple[tuple[float, float,
     with torch.no_grad():
         for start in range(0, len(asked.images), BATCH):
             images = torch.from_numpy(asked.images[start : start + BATCH, None]).float() / 255
-            parts.append([logits.numpy().astype(float) for logits in network(images)])
+            parts.append([logits.numpy().astype(float) for logits in four_ways(network, images)])
     region, view, orientation, quality = (np.concatenate([part[i] for part in parts]) for i in range(4))
     temperatures = (
         temperature(region, asked.regions),

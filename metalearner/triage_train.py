@@ -15,11 +15,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from metalearner.triage_data import SIDE, UNKNOWN, Shard, load, lying
+from metalearner.triage_data import SIDE, UNKNOWN, VIEWS, Shard, load, lying
 from metalearner.triage_network import Answers, TriageNetwork
 
 BATCH = 48
 PEAK_RATE, WEIGHT_DECAY, WARM_UP_STEPS, EMA_DECAY = 2.5e-3, 2e-2, 100, 0.995
+# Small pictures first: what a region is shows on them, and eight steps cost as much as one at full size.
+SIZES = ((0.0, 64), (0.5, 96), (0.8, SIDE))  # from this share of the way on
 SMOOTHING = 0.02  # of labels: a phantom that hides everything should not teach certainty
 
 
@@ -70,10 +72,25 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     x = torch.where(each(0, 1) < 0.3, F.avg_pool2d(x, 3, 1, 1), x)
     x = x + torch.randn(x.shape, generator=generator) * each(-0.02, 0.02).clamp(min=0)
     for i in torch.nonzero(torch.rand(n, generator=generator) < 0.15).flatten().tolist():
-        height, width = torch.randint(6, 40, (2,), generator=generator).tolist()
-        top, left = torch.randint(0, SIDE - 40, (2,), generator=generator).tolist()
+        height, width = torch.randint(6, images.shape[-1] // 3, (2,), generator=generator).tolist()
+        top, left = torch.randint(0, images.shape[-1] - 6, (2,), generator=generator).tolist()
         x[i, :, top : top + height, left : left + width] = torch.rand((), generator=generator)
     return x.clamp(0, 1)
+
+
+def at_size(images: Tensor, done: float) -> Tensor:
+    """done: share of the training that is over."""
+    side = max(size for start, size in SIZES if done >= start)
+    if side == images.shape[-1]:
+        return images
+    return F.interpolate(images, (side, side), mode="bilinear", antialias=True, align_corners=False)
+
+
+def balanced(shard: Shard) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """How often each phantom is drawn: rare regions and views more often than they occur."""
+    kind = shard.regions * len(VIEWS) + shard.views
+    weights = 1 / np.sqrt(np.bincount(kind)[kind])
+    return np.asarray(weights / weights.sum())
 
 
 def loss_of(answers: Answers, batch: Batch) -> Tensor:
@@ -119,7 +136,7 @@ def follow(average: TriageNetwork, network: TriageNetwork, step: int) -> None:
 def train(
     shard: Shard, *, steps: int, at_most_minutes: float, seed: int, out: Path, begin: Path | None = None
 ) -> TriageNetwork:
-    """The rate falls by a cosine over the steps, or over the minutes if those run out first. begin: weights to go on from."""
+    """The rate falls by a cosine over the steps, or over the minutes if those end first. begin: weights to go on from."""
     torch.manual_seed(seed)
     generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     network = TriageNetwork()
@@ -129,13 +146,14 @@ def train(
     average = copy.deepcopy(network).eval()
     optimiser = torch.optim.AdamW(network.parameters(), lr=PEAK_RATE, weight_decay=WEIGHT_DECAY)
     print(f"{sum(p.numel() for p in network.parameters())} parameters, {len(shard.images)} phantoms", flush=True)
+    weights = balanced(shard)
     begun, step, seen = time.monotonic(), 0, dict[str, float]()
     while (done := max(step / steps, (time.monotonic() - begun) / (60 * at_most_minutes))) < 1:
         rate = PEAK_RATE * min(1, (step + 1) / WARM_UP_STEPS) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-6
         for group in optimiser.param_groups:
             group["lr"] = rate
-        batch = draw(shard, rng.integers(len(shard.images), size=BATCH), rng)
-        images = augment(batch.images, generator).contiguous(memory_format=torch.channels_last)
+        batch = draw(shard, rng.choice(len(shard.images), size=BATCH, p=weights), rng)
+        images = augment(at_size(batch.images, done), generator).contiguous(memory_format=torch.channels_last)
         answers = network(images)
         loss = loss_of(answers, batch)
         optimiser.zero_grad()
