@@ -5,16 +5,23 @@
 #   make test          all tests; make test TESTS=tests/unit PYTEST_ARGS="-k padded" runs some of them
 #   make check         format, lint, types, imports, and the gates' own tests
 #   make bench         how fast images are received beside others, how long an answer takes, and what the documents cost
+#   make chaos         random kills and outages on SQLite, PostgreSQL and Celery; SEED=7 SECONDS=60
+#   make soak          half an hour of senders, kills and outages, and what was lost, doubled or grew; SEED=7 SECONDS=1800
 #   make conformance   the tables of CONFORMANCE.md
 #   make picture       the documentation's pictures, docs/*.jpg
+#   make images        what becomes of each shared test file, docs/images.md
+#   make fuzz          read 100,000 broken files; make fuzz COUNT=1000 SEED=7 KEEP=folder
 #   make constraints   resolve the pinned versions anew
 
 SETTINGS ?= houndsfield.toml
 PYTEST_ARGS ?=
+COUNT ?= 100000
+SEED ?= 1
+KEEP ?=
 # Whatever a recipe runs: ONNX Runtime reports nothing to its maker.
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo run test check bench picture conformance constraints
+.PHONY: demo run test check bench chaos soak picture conformance images fuzz constraints
 
 demo:
 	@scripts/environment
@@ -41,6 +48,11 @@ bench:
 	@PYTHONPATH=tests scripts/isolated .venv/bin/python benchmarks/answer.py
 	@PYTHONPATH=tests .venv/bin/python benchmarks/documents.py
 
+chaos soak:
+	@scripts/environment test
+	@scripts/debian-packages postgresql rabbitmq-server iproute2 util-linux
+	@SEED=$(SEED) SECONDS=$(SECONDS) PYTHONPATH=tests scripts/isolated .venv/bin/python benchmarks/$@.py
+
 picture:
 	@scripts/environment
 	@.venv/bin/python scripts/picture.py docs
@@ -48,6 +60,14 @@ picture:
 conformance:
 	@scripts/environment
 	@.venv/bin/python scripts/conformance.py
+
+images:
+	@scripts/environment
+	@.venv/bin/python scripts/images.py docs/images.md
+
+fuzz:
+	@scripts/environment test
+	@PYTHONPATH=tests nice -n 19 .venv/bin/python scripts/fuzz.py --count $(COUNT) --seed $(SEED) $(if $(KEEP),--keep $(KEEP))
 
 constraints:
 	@scripts/refresh-constraints

@@ -83,6 +83,11 @@ def _study(study: AnalysedStudy) -> dict[str, Any]:
                 "region_source": item.answer.region_source.value,
                 "species": item.answer.species.value if item.answer.species else None,
                 "species_source": item.answer.species_source.value,
+                "decoder": item.answer.decoder or None,
+                "spacing_source": item.answer.spacing_source.value if item.answer.spacing_source else None,
+                "burned_in": item.answer.burned_in,
+                "frame": item.answer.ref.frame_number,
+                "frames": item.answer.frames,
                 "orientation": None
                 if item.answer.orientation is None
                 else {

@@ -13,9 +13,11 @@ from domain.errors import ImageUnreadable
 from inference.grayscale import Lut, Rescale, StoredFormat, Transform, Window, WindowFunction, Words
 from inference.transform import table
 
+Floats = npt.NDArray[np.float32]
+
 ONE_SAMPLE = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 THREE_SAMPLES = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_ICT", "YBR_RCT")
-_LUMINANCE_FIRST = ("YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422")  # codecs return YBR_ICT and YBR_RCT as RGB
+_WITH_CHROMINANCE = ("YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422")  # codecs return YBR_ICT and YBR_RCT as RGB
 _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114  # ITU-R BT.601, as YBR_FULL is defined
 _ROWS_AT_ONCE = 64
 
@@ -24,14 +26,23 @@ def luminance(words: npt.NDArray[Any], ds: Dataset, stored: StoredFormat, photom
     """words: (rows, columns, 3), or (rows, columns) indices of a palette. Their luminance, and what shows its range."""
     if photometric == "PALETTE COLOR":
         return words, _of_palette(ds, stored)
-    if photometric in _LUMINANCE_FIRST:
-        gray = np.ascontiguousarray(words[..., 0])
-    else:
-        gray = np.empty(words.shape[:2], dtype=words.dtype.newbyteorder("="))
-        for row in range(0, len(words), _ROWS_AT_ONCE):  # floats of the whole image would be eight times its size
-            strip = words[row : row + _ROWS_AT_ONCE].astype(np.float32)
-            gray[row : row + _ROWS_AT_ONCE] = np.rint(strip @ np.array((_RED, _GREEN, _BLUE), dtype=np.float32))
-    return gray, _whole_range(StoredFormat.of_words(gray.dtype.itemsize * 8), float((1 << stored.bits_stored) - 1))
+    weights = np.array((_RED, _GREEN, _BLUE), dtype=np.float32)
+    full_scale = (1 << stored.bits_stored) - 1
+    gray = np.empty(words.shape[:2], dtype=words.dtype.newbyteorder("="))
+    for row in range(0, len(words), _ROWS_AT_ONCE):  # floats of the whole image would be eight times its size
+        strip = words[row : row + _ROWS_AT_ONCE].astype(np.float32)
+        if photometric in _WITH_CHROMINANCE:
+            strip = _red_green_blue(strip, full_scale)
+        gray[row : row + _ROWS_AT_ONCE] = np.rint(strip @ weights)
+    return gray, _whole_range(StoredFormat.of_words(gray.dtype.itemsize * 8), float(full_scale))
+
+
+def _red_green_blue(samples: Floats, full_scale: int) -> Floats:
+    """Of luminance and chrominance, clipped to what a screen shows; (rows, columns, 3)."""
+    light, blue, red = (samples[..., channel] for channel in range(3))
+    blue, red = blue - (full_scale + 1) // 2, red - (full_scale + 1) // 2
+    mixed = np.stack((light + 1.402 * red, light - 0.344136 * blue - 0.714136 * red, light + 1.772 * blue), axis=-1)
+    return np.asarray(np.clip(mixed, 0, full_scale), dtype=np.float32)
 
 
 def _whole_range(stored: StoredFormat, full_scale: float) -> Transform:

@@ -195,11 +195,11 @@ def test_a_colour_capture_is_shown_in_gray_and_reported(tmp_path: Path, two_colo
 
 
 def test_luminance_and_chrominance_of_two_pixels_in_four_bytes(tmp_path: Path) -> None:
-    values = np.array([[[50, 200, 90, 130], [10, 20, 128, 128]]] * 2, dtype=np.uint8)  # Y Y B R
+    values = np.array([[[100, 200, 90, 130], [10, 20, 128, 128]]] * 2, dtype=np.uint8)  # Y Y B R
     ds = colour_dataset("YBR_FULL_422", np.zeros((2, 4, 3), dtype=np.uint8))
     ds.PixelData = values.tobytes()
     found = read(saved(ds, tmp_path / "a.dcm"))
-    np.testing.assert_allclose(found.pixels[0] * 255, [50, 200, 10, 20], atol=0.1)
+    np.testing.assert_allclose(found.pixels[0] * 255, [100, 200, 10, 20], atol=0.6)
 
 
 @pytest.mark.parametrize("bits", [8, 16])

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from images import table
 from typer.testing import CliRunner
 
 from cli.main import app
@@ -80,3 +81,8 @@ def gray(pixels: np.ndarray[Any, np.dtype[np.float32]], point: list[float]) -> f
     row, column = int(point[0] * rows), int(point[1] * columns)
     high, wide = max(1, int(rows * PATCH_SHARE)), max(1, int(columns * PATCH_SHARE))
     return float(pixels[max(0, row - high) : row + high + 1, max(0, column - wide) : column + wide + 1].mean())
+
+
+def test_the_documented_table_is_true() -> None:
+    written = (Path(__file__).parents[3] / "docs" / "images.md").read_text(encoding="utf-8")
+    assert written == table(DATA), "make images writes it anew"
