@@ -16,6 +16,7 @@ CONCEPTS: dict[str, Phrase] = {
     codes.NORBERG_ANGLE.value: ("Norberg angle", "노르베르그각"),
     LONG_AXIS.value: ("Long axis", "장축"),
     SHORT_AXIS.value: ("Short axis", "단축"),
+    codes.AREA.value: ("Area", "면적"),
     **{known.code.value: (known.english, known.korean) for known in codes.FINDINGS},
     codes.HEART.value: ("heart", "심장"),
     codes.LEFT_ATRIUM.value: ("left atrium", "좌심방"),
@@ -46,8 +47,8 @@ SHORT_CONCEPTS: dict[str, Phrase] = {
     codes.CARDIOTHORACIC_RATIO.value: ("CTR", "CTR"),
     codes.TRACHEAL_RATIO.value: ("TD/TI", "TD/TI"),
     codes.NORBERG_ANGLE.value: ("Norberg", "노르베르그각"),
-    LONG_AXIS.value: ("L", "L"),
-    SHORT_AXIS.value: ("S", "S"),
+    LONG_AXIS.value: ("long axis", "장축"),  # an "L" would pass for a side marker
+    SHORT_AXIS.value: ("short axis", "단축"),
 }
 
 UNITS: dict[str, Phrase] = {  # by UCUM code
@@ -123,9 +124,9 @@ PHRASES: dict[str, Phrase] = {
     "not_a_diagnosis": ("AI – not a diagnosis", "AI 분석 – 진단이 아님"),
     "demonstration": (
         "DEMONSTRATION model, trained on synthetic images only",
-        "시연용(DEMONSTRATION) 모델 – 합성 영상으로만 학습됨",
+        "시연용 모델 – 합성 영상으로만 학습됨",
     ),
-    "demonstration_short": ("DEMONSTRATION", "시연용(DEMONSTRATION)"),
+    "demonstration_short": ("DEMONSTRATION", "시연용 모델"),
     "unsigned": ("AI-generated, not signed by a veterinarian", "AI 생성 결과 – 수의사 서명 없음"),
     "assumed": ("assumed", "가정"),
     "reference": ("reference", "참고치"),
@@ -149,29 +150,36 @@ PHRASES: dict[str, Phrase] = {
     "weights": ("weights", "가중치"),
     "no_image": ("The image cannot be shown.", "영상을 표시할 수 없습니다."),
     "incomplete": ("{count} of {total} images could not be analysed", "영상 {total}개 중 {count}개를 분석하지 못함"),
+    "not_analysed": ("Not analysed: {count} of {total} images", "영상 {total}개 중 {count}개는 분석하지 않음"),
     "patients_differ": (
         "Images of this study name several patients: check whose they are",
         "영상마다 환자 정보가 다릅니다: 누구의 영상인지 확인하십시오",
     ),
     "results": ("AI results", "AI 결과"),
-    "count_not_seen": ("None of {count} findings seen", "{count}개 소견 모두 보이지 않음"),
+    "count_not_seen": (
+        "None of {count} findings seen – disease not excluded",
+        "{count}개 소견 모두 보이지 않음 – 질병을 배제하지 않음",
+    ),
     "also_not_assessable": ("{count} not assessable", "{count}개 평가 불가"),
     "nothing_concluded": (
-        "This is not a normal finding: nothing was assessed.",
+        "This does not mean normal: nothing was assessed.",
         "정상이라는 뜻이 아닙니다: 평가된 항목이 없습니다.",
     ),
     "signed": ("Signed by {name}, {organization}, {at}", "서명: {name}, {organization}, {at}"),
     "assisted": ("Prepared with AI assistance", "AI의 도움으로 작성됨"),
     "by_person": ("entered by a person", "사용자 입력"),
     "none_seen": ("Looked for and not seen: {names}", "평가하였으나 보이지 않음: {names}"),
-    "open": ("What was not looked for remains open.", "평가 항목에 없는 것은 판단하지 않았습니다."),
+    "open": (
+        "Only what is named here was looked for; nothing is said about anything else.",
+        "평가 항목에 없는 것은 판단하지 않았습니다.",
+    ),
     "animal": ("Animal", "동물"),
     "breed": ("breed", "품종"),
     "from_header": ("from the header", "헤더 정보"),
     "analysed_at": ("Report made at {at}", "보고서 작성 시각 {at}"),
     "views_received": ("Views received", "접수된 촬영상"),
     "views_missing": ("Views missing for a complete study", "빠진 촬영상"),
-    "no_view_missing": ("none of the two usual projections", "기본 두 방향 중 빠진 것 없음"),
+    "no_view_missing": ("none", "없음"),
     "views_unjudged": (
         "cannot be told: region or view of an image is unknown",
         "판단할 수 없음: 부위나 촬영상을 알 수 없는 영상이 있음",
@@ -182,7 +190,7 @@ PHRASES: dict[str, Phrase] = {
     "scale_unknown": ("unknown, areas in pixels", "알 수 없음, 면적은 화소 단위"),
     "quality_unjudged": (
         "Rotation, collimation and exposure were not assessed by the AI.",
-        "회전, 조준, 노출은 AI가 평가하지 않았습니다.",
+        "회전, 시준(조사야), 노출은 AI가 평가하지 않았습니다.",
     ),
     "no_findings": ("No finding was assessed.", "평가된 소견이 없습니다."),
     "no_measurements": ("Nothing was measured.", "측정된 값이 없습니다."),
@@ -215,9 +223,13 @@ PHRASES: dict[str, Phrase] = {
         "Check the measured lines in the images, and compare with earlier studies.",
         "영상에서 측정선을 확인하고 이전 검사와 비교하십시오.",
     ),
-    "next_heart": (
-        "A heart size outside the reference interval: consider echocardiography if the clinical signs fit.",
-        "참고치를 벗어난 심장 크기: 임상 증상에 따라 심장초음파를 고려하십시오.",
+    "next_heart_above": (
+        "A heart size above the reference interval: consider echocardiography if the clinical signs fit.",
+        "참고치를 초과한 심장 크기: 임상 증상에 따라 심장초음파를 고려하십시오.",
+    ),
+    "next_heart_below": (
+        "A heart size below the reference interval: consider hydration and blood volume if the clinical signs fit.",
+        "참고치 미만의 심장 크기: 임상 증상에 따라 탈수나 순환혈액량 감소를 고려하십시오.",
     ),
     "next_view": ("Consider the missing view: {names}.", "빠진 촬영상을 고려하십시오: {names}."),
     "next_clinical": (
@@ -232,7 +244,7 @@ REASONS: dict[str, Phrase] = {
     "no_model": ("no model is installed", "설치된 모델이 없습니다"),
     "no_model_for_region": ("no model for this region ({region})", "이 부위({region})에 대한 모델이 없습니다"),
     "no_model_for_species": ("no model for this species ({species})", "이 종({species})에 대한 모델이 없습니다"),
-    "no_model_for_view": ("no model for this view ({view})", "이 촬영상({view})에 대한 모델이 없습니다"),
+    "no_model_for_view": ("no model for this view ({view})", "분석 대상이 아닌 촬영상입니다: {view}"),
     "no_model_for_modality": (
         "no model for this modality ({modality})",
         "이 장비 종류({modality})에 대한 모델이 없습니다",
@@ -277,7 +289,7 @@ REASONS: dict[str, Phrase] = {
         "영상과 좌우 반전 영상의 결과가 서로 다릅니다",
     ),
     "pitch_implausible": ("the vertebrae could not be counted", "척추를 셀 수 없습니다"),
-    "out_of_frame": ("the heart or the spine leaves the image", "심장 또는 척추가 영상을 벗어납니다"),
+    "out_of_frame": ("the heart or the spine leaves the image", "심장 또는 척추가 영상 밖으로 잘렸습니다"),
 }
 
 

@@ -17,6 +17,15 @@ import numpy.typing as npt
 
 Point = tuple[float, float]
 
+POINTS_OF = {  # PS3.3 C.18.6.1.2: least and most
+    "POINT": (1, 1),
+    "MULTIPOINT": (1, 100_000),
+    "POLYLINE": (2, 100_000),
+    "CIRCLE": (2, 2),  # centre, a point on it
+    "ELLIPSE": (4, 4),  # ends of the major axis, then of the minor
+}
+FARTHEST_POINT = 100_000  # pixels
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Code:
@@ -220,6 +229,14 @@ class Shape:
 
     graphic_type: str  # POINT | MULTIPOINT | POLYLINE | CIRCLE | ELLIPSE
     points: tuple[Point, ...]
+
+    def __post_init__(self) -> None:
+        """ValueError for what nothing could draw: another number of points than the type has, or a point nowhere."""
+        least, most = POINTS_OF.get(self.graphic_type, (1, 0))
+        if not least <= len(self.points) <= most:
+            raise ValueError(f"{len(self.points)} points are no {self.graphic_type}")
+        if not all(abs(part) <= FARTHEST_POINT for point in self.points for part in point):  # NaN is none either
+            raise ValueError(f"a point lies farther than {FARTHEST_POINT} pixels away")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

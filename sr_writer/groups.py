@@ -48,6 +48,7 @@ from domain.types import (
     Point,
     Report,
     Shape,
+    SpacingSource,
     SrGeometry,
     Style,
 )
@@ -96,7 +97,8 @@ def groups_of(
         about = finding.site if itself and finding.site is not None else finding.concept  # a score is of the heart
         site = _sites(finding)
         algorithm = None if finding.by_person else _algorithm(report)
-        evaluations = list(_evaluations(finding, report.model, style.language))
+        scale = wording.spacing_source(evidence, header) if part and header.spacing_mm else None
+        evaluations = list(_evaluations(finding, report.model, style.language, scale))
         if not split:
             yield MeasurementsAndQualitativeEvaluations(
                 tracking_identifier=tracked,
@@ -135,7 +137,10 @@ class _TextEvaluation(QualitativeEvaluation):
         self.append(item)
 
 
-def _evaluations(finding: Finding, model: ModelIdentity | None, language: Language) -> Iterator[QualitativeEvaluation]:
+def _evaluations(
+    finding: Finding, model: ModelIdentity | None, language: Language, scale: SpacingSource | None
+) -> Iterator[QualitativeEvaluation]:
+    """scale: what the millimetres of the finding's areas mean; None without areas in millimetres."""
     if finding.outcome is FindingOutcome.UNCERTAIN:
         yield QualitativeEvaluation(dicom(finding.concept), dicom(terms_of.OUTCOMES[finding.outcome]))
     if finding.severity is not None:
@@ -149,13 +154,15 @@ def _evaluations(finding: Finding, model: ModelIdentity | None, language: Langua
         said.append(terms.concept(finding.severity, language))
     if wording.place(finding, language):
         said.append(wording.place(finding, language))
+    if scale is not None:
+        said.append(f"{terms.concept(terms_of.AREA, language)} {terms.source(scale, language)}")
     if finding.by_person:
         said.append(terms.phrase("by_person", language))
     yield _TextEvaluation(text(terms_of.COMMENT, "; ".join(said)))
 
 
 def _axes(finding: Finding, language: Language) -> list[str]:
-    """ "L 5.6 v + S 5.2 v", what a heart score adds up from."""
+    """ "long axis 5.6 v + short axis 5.2 v", what a heart score adds up from."""
     axes = wording.axes_in_vertebrae(finding)
     names = [(terms.short_concept(axis, language), axes[axis.value]) for axis in AXES if axis.value in axes]
     return [" + ".join(f"{name} {wording.vertebrae(count, language)}" for name, count in names)] if names else []

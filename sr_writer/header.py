@@ -64,6 +64,7 @@ IMAGE = (
     "BodyPartExamined",
     "AnatomicalOrientationType",
     "PatientOrientation",
+    "ViewPosition",
     "Rows",
     "Columns",
     "PixelSpacing",

@@ -125,7 +125,7 @@ def draw(
     shown = [item for item in findings if item.is_drawn]
     kept = _Kept()
     for item in shown:
-        _lines(picture, item, scale, kept)
+        _lines(picture, item, scale, kept, language)
     return _labels(picture, shown, scale, kept, language=language, text_px=text_px)
 
 
@@ -253,11 +253,11 @@ def _sampled(line: Sequence[Point], step: float) -> list[Point]:
     return points
 
 
-def _lines(picture: Image.Image, item: Numbered, scale: Scale, kept: _Kept) -> None:
+def _lines(picture: Image.Image, item: Numbered, scale: Scale, kept: _Kept, language: Language) -> None:
     finding = item.finding
     axes = [measurement for measurement in finding.measurements if not wording.is_of(measurement, codes.VHS)]
     points = [scale(point) for measurement in axes for line in measurement.lines.values() for point in line]
-    _vertebrae(picture, finding, scale, kept, away_from=points)
+    _vertebrae(picture, finding, scale, kept, language, away_from=points)
     dash = 18 * scale.unit if finding.outcome is FindingOutcome.UNCERTAIN else 0.0
     for shape in finding.regions:
         for ring in outlines(shape):
@@ -268,10 +268,13 @@ def _lines(picture: Image.Image, item: Numbered, scale: Scale, kept: _Kept) -> N
                 strokes.polyline(picture, outline, colour=item.colour, width=4 * scale.unit, dash=dash)
     for measurement in axes:
         for start, end in measurement.lines.values():
-            _axis(picture, measurement, scale(start), scale(end), kept, unit=scale.unit)
+            _axis(picture, measurement, (scale(start), scale(end)), kept, language, unit=scale.unit)
 
 
-def _axis(picture: Image.Image, measurement: Measurement, start: Point, end: Point, kept: _Kept, *, unit: float) -> None:
+def _axis(
+    picture: Image.Image, measurement: Measurement, line: Segment, kept: _Kept, language: Language, *, unit: float
+) -> None:
+    start, end = line
     short = wording.is_of(measurement, codes.SHORT_AXIS)
     colour = SKY if short else YELLOW
     strokes.polyline(picture, [start, end], colour=colour, width=5 * unit, dash=26 * unit if short else 0)
@@ -280,8 +283,9 @@ def _axis(picture: Image.Image, measurement: Measurement, start: Point, end: Poi
     for point in (start, end):
         _end_mark(picture, point, direction, kept, short=short, unit=unit)
     if short or wording.is_of(measurement, codes.LONG_AXIS):
-        name = terms.short_concept(measurement.concept, Language.ENGLISH)
-        _letter(picture, name, strokes.moved(end, direction, 46 * unit), kept, colour=colour, size_px=44 * unit)
+        # In full: a letter alone on a radiograph is a side marker, and "LA" a left atrium.
+        name = terms.short_concept(measurement.concept, language)
+        _word(picture, name, end, direction, kept, colour=colour, size_px=34 * unit)
 
 
 def _end_mark(picture: Image.Image, point: Point, direction: Point, kept: _Kept, *, short: bool, unit: float) -> None:
@@ -295,14 +299,31 @@ def _end_mark(picture: Image.Image, point: Point, direction: Point, kept: _Kept,
     strokes.polyline(picture, bar, colour=YELLOW, width=5 * unit)
 
 
+def _word(
+    picture: Image.Image, text: str, end: Point, direction: Point, kept: _Kept, *, colour: Colour, size_px: float
+) -> None:
+    """Beyond the end of a line: farther off where the line runs along the word than where it runs across."""
+    half = font(BOLD, max(11, round(size_px))).getlength(text) / 2
+    reach = 0.9 * size_px + abs(direction[0]) * half
+    _letter(picture, text, strokes.moved(end, direction, reach), kept, colour=colour, size_px=size_px)
+
+
 def _letter(picture: Image.Image, text: str, centre: Point, kept: _Kept, *, colour: Colour, size_px: float) -> None:
     left, top, right, bottom = strokes.label(picture, text, centre, colour=colour, size_px=max(11, round(size_px)))
     kept.boxes.append(Box(left=left, top=top, right=right, bottom=bottom))
 
 
-def _vertebrae(picture: Image.Image, finding: Finding, scale: Scale, kept: _Kept, *, away_from: Sequence[Point]) -> None:
+def _vertebrae(
+    picture: Image.Image,
+    finding: Finding,
+    scale: Scale,
+    kept: _Kept,
+    language: Language,
+    *,
+    away_from: Sequence[Point],
+) -> None:
     """Ticks at the counted vertebrae's cranial edges, named on the side away from the heart; where the transposed axes
-    end, their marks and letters on the side of the heart."""
+    end, their marks and their counts on the side of the heart."""
     edges = [scale(point) for point in wording.vertebral_edges(finding)]
     if len(edges) < 2:
         return
@@ -322,7 +343,13 @@ def _vertebrae(picture: Image.Image, finding: Finding, scale: Scale, kept: _Kept
     for measurement in finding.measurements:
         if wording.is_of(measurement, codes.VHS):
             ends = {name: scale(end) for name, (_, end) in measurement.lines.items()}
-            _transposed(picture, ends, edges, middle, kept, unit=unit)
+            counts = wording.axes_in_vertebrae(finding)
+            said = {
+                is_short: wording.vertebrae(counts[axis.value], language)
+                for is_short, axis in ((False, codes.LONG_AXIS), (True, codes.SHORT_AXIS))
+                if axis.value in counts
+            }
+            _transposed(picture, ends, edges, middle, kept, said=said, unit=unit)
 
 
 def _transposed(
@@ -332,9 +359,11 @@ def _transposed(
     middle: Point,
     kept: _Kept,
     *,
+    said: Mapping[bool, str],
     unit: float,
 ) -> None:
-    """Where the axes, laid on the spine from T4's cranial edge, end: by name of the line. Letters keep apart."""
+    """Where the axes, laid on the spine from T4's cranial edge, end: by name of the line. said: what stands there, of the
+    long (False) and the short axis; both keep apart."""
     nearest = 0.0
     for name, end in sorted(ends.items(), key=lambda item: math.dist(edges[0], item[1])):
         short = "short" in name
@@ -342,10 +371,11 @@ def _transposed(
         direction = strokes.along(before, after)
         _end_mark(picture, end, direction, kept, short=short, unit=unit)
         reach = math.dist(edges[0], end)
-        aside = max(0.0, nearest + 40 * unit - reach)
+        aside = max(0.0, nearest + 84 * unit - reach)
         nearest = reach + aside
         place = strokes.moved(strokes.moved(end, _outward(before, after, middle), -44 * unit), direction, aside)
-        _letter(picture, "SA" if short else "LA", place, kept, colour=SKY if short else YELLOW, size_px=36 * unit)
+        if short in said:
+            _letter(picture, said[short], place, kept, colour=SKY if short else YELLOW, size_px=30 * unit)
 
 
 def _centre(points: Sequence[Point]) -> Point:

@@ -18,12 +18,12 @@ TWO_VIEWS = {Region.THORAX, Region.ABDOMEN}  # regions that are read from a late
 
 def heading(report: Report, headers: Sequence[Header], language: Language) -> Iterator[str]:
     """Whose images these are, what was received and what is missing, and who answers."""
-    answers = [evidence.answer for evidence in report.evidence]
-    species = dict.fromkeys(wording.fact(answer.species, answer.species_source, language) for answer in answers)
+    pairs = list(zip(report.evidence, headers, strict=True))
+    species = dict.fromkeys(wording.species(evidence, header, language) for evidence, header in pairs)
     breed = headers[0].text("PatientBreedDescription")
     told = f"{breed} ({terms.phrase('from_header', language)})" if breed else terms.phrase("unknown", language)
     yield f"{terms.phrase('animal', language)}: {', '.join(species)}; {terms.phrase('breed', language)} {told}"
-    received = [wording.taken(evidence, language) for evidence in report.evidence]
+    received = [wording.taken(evidence, header, language) for evidence, header in pairs]
     yield f"{terms.phrase('views_received', language)} ({len(received)}): {'; '.join(received)}"
     yield f"{terms.phrase('views_missing', language)}: {_missing(report, language)}"
     at = report.analysed_at.strftime("%Y-%m-%d %H:%M")
@@ -114,7 +114,7 @@ def impression(report: Report, headers: Sequence[Header], language: Language) ->
             terms.concept(f.concept, language) for f in report.findings if f.outcome is FindingOutcome.NOT_ASSESSABLE
         )
         yield f"{', '.join(names)}: {terms.outcome(FindingOutcome.NOT_ASSESSABLE, language)}."
-    yield from wording.incomplete(report, language)
+    yield from (*wording.incomplete(report, language), *wording.not_analysed(report, language))
     yield terms.phrase("open", language)
     if report.model is not None:
         yield f"{wording.status(report.model, language)}."
@@ -154,8 +154,9 @@ def next_steps(report: Report, language: Language) -> Iterator[str]:
         yield terms.phrase("next_lines", language)
     validated = [finding for finding in measured if wording.is_validated(finding, report.model)]
     scores = [m for finding in validated for m in finding.measurements if wording.is_of(m, codes.VHS)]
-    if any(wording.lies(score) in ("above", "below") for score in scores):
-        yield terms.phrase("next_heart", language)
+    for where in dict.fromkeys(wording.lies(score) for score in scores):
+        if where in ("above", "below"):
+            yield terms.phrase(f"next_heart_{where}", language)
     if any(finding.outcome is FindingOutcome.NOT_ASSESSABLE for finding in report.findings):
         yield terms.phrase("next_repeat", language)
     missing = missing_views(report)

@@ -1,5 +1,5 @@
 """One A4 page for the animal's owner as an Encapsulated PDF (PS3.3 A.45.1): large type, a colour scale with words in it,
-the picture, and who decides. No name or number of an animal or a person is on it: it may be left on a printer.
+the picture, and who decides. It names the animal as the clinic's own records do, so that the right owner gets it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from domain.types import (
 )
 from sr_writer import marks, objects, owner_words, strokes, wording
 from sr_writer.charset import plain
+from sr_writer.header import Header
 from sr_writer.owner_words import say
-from sr_writer.typeset import BOLD, ORANGE, REGULAR, WHITE, YELLOW, Colour, fit, font, wrap
+from sr_writer.typeset import BOLD, ORANGE, REGULAR, WHITE, YELLOW, Colour, fit, font, is_drawable, wrap
 from sr_writer.write import read
 
 SERIES_NUMBER = 9007
@@ -82,8 +83,14 @@ def write_owner_page(
         instance_number=report.revision,
         made_at=report.analysed_at,
     )
-    page = draw_page(report, picture=picture, language=style.language, study_date=header.text("StudyDate"))
-    _fill(ds, report.evidence, _pdf(page, report, style.language), pictured=picture is not None)
+    page = draw_page(
+        report,
+        picture=picture,
+        language=style.language,
+        study_date=header.text("StudyDate"),
+        animal=_animal(header, style.language),
+    )
+    _fill(ds, report.evidence, _pdf(page, report, style.language))
     if previous is not None:
         ds.PredecessorDocumentsSequence = [objects.predecessor(previous)]
     return objects.write(
@@ -96,11 +103,22 @@ def write_owner_page(
     )
 
 
-def draw_page(report: Report, *, picture: Image.Image | None, language: Language, study_date: str = "") -> Image.Image:
-    """RGB, A4 at RESOLUTION_DPI. study_date: DICOM DA, empty where unknown."""
+def _animal(header: Header, language: Language) -> str:
+    """Name and number as the header has them, the name in the letters of the page's language where it is spelt so too."""
+    groups = [" ".join(filter(None, group.split("^"))) for group in header.text("PatientName").split("=")]
+    written = [group for group in groups if group.strip() and is_drawable(group)]
+    name = (written[-1] if language is Language.KOREAN else written[0]) if written else ""
+    number = header.text("PatientID") if is_drawable(header.text("PatientID")) else ""
+    return " · ".join(filter(None, [name, number]))
+
+
+def draw_page(
+    report: Report, *, picture: Image.Image | None, language: Language, study_date: str = "", animal: str = ""
+) -> Image.Image:
+    """RGB, A4 at RESOLUTION_DPI. study_date: DICOM DA, empty where unknown. animal: whose page it is, empty likewise."""
     page = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
     draw = ImageDraw.Draw(page)
-    top = _head(draw, report, language, study_date)
+    top = _head(draw, report, language, study_date, animal)
     bottom = _foot(draw, report, language)
     if wording.is_silent(report.outcome, report.findings):
         top = _silence(draw, report, language, top)
@@ -162,7 +180,7 @@ def _title(report: Report, language: Language) -> str:
 # The parts of the page: each draws from `top` down and returns where it ended
 
 
-def _head(draw: ImageDraw.ImageDraw, report: Report, language: Language, study_date: str) -> int:
+def _head(draw: ImageDraw.ImageDraw, report: Report, language: Language, study_date: str, animal: str) -> int:
     draw.rectangle([0, 0, WIDTH, 170], fill=BAND)
     title = _title(report, language)
     draw.text((MARGIN, 85), title, font=fit(title, BOLD, width_px=WIDTH - 2 * MARGIN, height_px=66), fill=PAPER, anchor="lm")
@@ -173,10 +191,9 @@ def _head(draw: ImageDraw.ImageDraw, report: Report, language: Language, study_d
         face = fit(word, BOLD, width_px=WIDTH - 2 * MARGIN, height_px=40)
         draw.text((MARGIN, top + 46), word, font=face, fill=INK, anchor="lm")
         top += 92
-    if len(study_date) == 8:
-        date = f"{study_date[:4]}-{study_date[4:6]}-{study_date[6:]}"
-        top = _paragraph(draw, say("taken", language, date=date), top + 34, size_px=36, colour=GREY)
-    return top
+    date = f"{study_date[:4]}-{study_date[4:6]}-{study_date[6:]}" if len(study_date) == 8 else ""
+    about = " · ".join(filter(None, [animal, say("taken", language, date=date) if date else ""]))
+    return _paragraph(draw, about, top + 34, size_px=36, colour=GREY) if about else top
 
 
 def _foot(draw: ImageDraw.ImageDraw, report: Report, language: Language) -> int:
@@ -255,7 +272,7 @@ def _scale(
     along = min(max((value - interval.low) / (interval.high - interval.low), -0.96), 1.96)
     x = MARGIN + (1 + along) * third
     draw.polygon([(x, bar[0] + 8), (x - 30, bar[0] - 44), (x + 30, bar[0] - 44)], fill=INK, outline=PAPER)
-    draw.line([(x, bar[0]), (x, bar[1])], fill=INK, width=8)
+    draw.line([(x, bar[1] - 14), (x, bar[1])], fill=INK, width=8)  # not through the zone's word
     population = terms.population(interval.population, language)
     whose = say("range", language, low=interval.low, high=interval.high, population=population, source=interval.source)
     return _paragraph(draw, whose, bar[1] + 60, size_px=30, colour=GREY)
@@ -312,12 +329,12 @@ def _pdf(page: Image.Image, report: Report, language: Language) -> bytes:
     return buffer.getvalue()
 
 
-def _fill(ds: Dataset, evidence: Sequence[Evidence], content: bytes, *, pictured: bool) -> None:
+def _fill(ds: Dataset, evidence: Sequence[Evidence], content: bytes) -> None:
     """Encapsulated Document Series, SC Equipment and Encapsulated Document modules (PS3.3 C.24.1, C.8.6.1, C.24.2)."""
     ds.Modality = "DOC"
     ds.ConversionType = "WSD"
     ds.AcquisitionDateTime = ""
-    ds.BurnedInAnnotation = "YES" if pictured else "NO"  # what a console burned into the image shows in its picture too
+    ds.BurnedInAnnotation = "YES"  # the animal's name; and what a console burned into the image shows in its picture too
     ds.RecognizableVisualFeatures = "NO"
     ds.VerificationFlag = "UNVERIFIED"
     ds.DocumentTitle = "AI measurements for the owner - not a diagnosis"

@@ -13,24 +13,24 @@ WORDS: dict[str, tuple[str, str]] = {
     "no_result": ("Your pet's X-ray: no result from the software", "반려동물 엑스레이: 프로그램 결과 없음"),
     "demonstration": (
         "DEMONSTRATION – this software has learned from synthetic images only. Do not rely on it.",
-        "시연용(DEMONSTRATION) – 합성 영상으로만 학습한 프로그램입니다. 결과를 그대로 믿지 마십시오.",
+        "시연용 모델 – 합성 영상으로만 학습한 프로그램입니다. 결과를 그대로 믿지 마십시오.",
     ),
     "taken": ("X-ray taken on {date}", "엑스레이 촬영일 {date}"),
     "vhs": ("Heart size compared with the spine (VHS)", "척추와 비교한 심장 크기 (VHS)"),
     "vhs_meaning": (
-        "VHS says how many vertebrae (the small bones of the spine) are as long as the heart's length and width together.",
-        "VHS는 심장의 길이와 너비를 더한 값이 척추뼈 몇 개의 길이와 같은지를 나타냅니다.",
+        "VHS says how many vertebrae (v, the small bones of the spine) are as long as the heart's length and width together.",
+        "VHS는 심장의 길이와 너비를 더한 값이 척추뼈(v) 몇 개의 길이와 같은지를 나타냅니다.",
     ),
-    "below": ("below the usual range", "일반 범위보다 작음"),
-    "within": ("within the usual range", "일반 범위 안"),
-    "above": ("above the usual range", "일반 범위보다 큼"),
+    "below": ("below the usual range", "참고 범위보다 작음"),
+    "within": ("within the usual range", "참고 범위 안"),
+    "above": ("above the usual range", "참고 범위보다 큼"),
     "unvalidated": ("for demonstration only", "시연용 수치"),
     "zone_below": ("below", "작음"),
-    "zone_within": ("usual range", "일반 범위"),
+    "zone_within": ("usual range", "참고 범위"),
     "zone_above": ("above", "큼"),
     "range": (
         "Usual range {low:g}–{high:g}: {population}. Source: {source}.",
-        "일반 범위 {low:g}–{high:g}: {population}. 출처: {source}.",
+        "참고 범위 {low:g}–{high:g}: {population}. 출처: {source}.",
     ),
     "alone": (
         "One number alone says little: breed, age and how the X-ray was taken change it.",
@@ -48,6 +48,17 @@ WORDS: dict[str, tuple[str, str]] = {
     "not_assessable": ("COULD NOT BE MEASURED", "측정하지 못했습니다"),
     "declined": ("NOT ANALYSED", "분석하지 않았습니다"),
     "failed": ("THE ANALYSIS FAILED", "분석에 실패했습니다"),
+    "why_unreadable": ("the X-ray file could not be read", "엑스레이 파일을 읽을 수 없었습니다"),
+    "why_unknown": ("the software does not know this kind of X-ray", "이 프로그램이 다루지 않는 종류의 엑스레이입니다"),
+    "why_unclear": (
+        "what the software has to see was not clear enough",
+        "프로그램이 보아야 할 부분이 충분히 뚜렷하지 않았습니다",
+    ),
+    "why_outside": (
+        "not everything that the software has to see is in the picture",
+        "프로그램이 보아야 할 부분이 사진에 다 나오지 않았습니다",
+    ),
+    "why_fault": ("the software stopped with a fault", "프로그램에 오류가 있었습니다"),
     "why": ("Why: {reason}.", "이유: {reason}."),
     "silence": (
         "This does not mean that everything is fine. It means that the software cannot say anything about this X-ray.",
@@ -65,6 +76,22 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "ask": ("Please ask your veterinarian what this means for your pet.", "결과의 의미는 담당 수의사에게 물어보십시오."),
     "software": ("Software: {model}", "프로그램: {model}"),
+}
+
+
+WHY = {  # codes of reasons
+    "unreadable": "why_unreadable",
+    **dict.fromkeys(
+        ("no_model", "no_model_for_region", "no_model_for_species", "no_model_for_view", "no_model_for_modality")
+        + ("no_model_for_age", "resolution_too_low", "not_a_lateral_thorax"),
+        "why_unknown",
+    ),
+    **dict.fromkeys(
+        ("landmarks_uncertain", "measurement_uncertain", "points_uncertain", "mirror_disagreement", "pitch_implausible"),
+        "why_unclear",
+    ),
+    **dict.fromkeys(("outside_image", "out_of_frame"), "why_outside"),
+    **dict.fromkeys(("analysis_failed", "report_failed", "model_failed"), "why_fault"),
 }
 
 
@@ -90,17 +117,9 @@ def name_of(measurement: Measurement, language: Language) -> str:
     return terms.concept(measurement.concept, language)
 
 
-def where(measurement: Measurement) -> str:
-    """below | within | above, of the number as it is shown. ValueError without an interval."""
-    lies = wording.lies(measurement)
-    if lies is None:
-        raise ValueError("no reference interval")
-    return lies
-
-
 def said_of(report: Report, finding: Finding, measurement: Measurement) -> str:
     """The name of the words beside a number: where it lies, or that nobody has validated it."""
-    return where(measurement) if wording.is_validated(finding, report.model) else "unvalidated"
+    return (wording.lies(measurement) if wording.is_validated(finding, report.model) else None) or "unvalidated"
 
 
 def silence(report: Report, language: Language) -> tuple[str, str]:
@@ -114,7 +133,9 @@ def silence(report: Report, language: Language) -> tuple[str, str]:
 
 
 def _why(reasons: Sequence[Reason], language: Language) -> str:
-    return say("why", language, reason=terms.reason(reasons[0], language)) if reasons else ""
+    """In words for who keeps the animal; nothing rather than a word of the trade."""
+    name = next((WHY[reason.code] for reason in reasons if reason.code in WHY), None)
+    return say("why", language, reason=say(name, language)) if name is not None else ""
 
 
 def image_of(report: Report, finding: Finding, language: Language) -> str:

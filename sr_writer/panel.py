@@ -44,13 +44,13 @@ class Headline:
     """A banner's words.
 
     verdicts: the same in fewer and fewer words, of which the first that can be read is shown, each with what it leaves to
-    the line below it. notes: what stands in that line whatever the verdict is.
+    the line below it. notes: what stands in that line whatever the verdict is. striped: something was not assessed.
     """
 
     verdicts: tuple[tuple[str, tuple[str, ...]], ...]
     notes: tuple[str, ...]
     signal: Colour
-    silent: bool
+    striped: bool
     demonstration: bool
 
 
@@ -64,24 +64,44 @@ def headline(answers: Sequence[ImageAnswer], language: Language) -> Headline:
     silent = wording.is_silent(outcome, findings)
     unclear = sum(finding.outcome is FindingOutcome.NOT_ASSESSABLE for finding in findings)
     positive = [f for f in findings if f.outcome in (FindingOutcome.PRESENT, FindingOutcome.UNCERTAIN)]
-    notes = []
-    if analysed and len(analysed) < len(answers):
-        text = terms.phrase("incomplete", language)
-        notes.append(text.format(count=len(answers) - len(analysed), total=len(answers)))
+    notes = list(dict.fromkeys(_broken(answer, language) for answer in analysed))
+    for result, name in ((Outcome.FAILED, "incomplete"), (Outcome.DECLINED, "not_analysed")):
+        count = sum(answer.outcome is result for answer in answers)
+        if analysed and count:
+            notes.append(terms.phrase(name, language).format(count=count, total=len(answers)))
     if silent or (len(positive) == 1 and positive[0].measurements):
         notes += dict.fromkeys(wording.detail(answer, language) for answer in analysed or answers)
+    elif len(positive) > 1:
+        notes += dict.fromkeys(_outside(finding, model, language) for model in spoken for finding in model.findings)
     demonstration = any(model.model.clinical_status == wording.DEMONSTRATION for model in spoken)
     if demonstration and not positive and not silent:  # "none of 6 findings seen" would pass for a clean bill of health
         notes.append(terms.phrase("unvalidated", language))
     if unclear and not silent:
         notes.append(terms.phrase("also_not_assessable", language).format(count=unclear))
+    lacking = failed or any(_broken(answer, language) or answer.outcome is Outcome.FAILED for answer in answers)
     return Headline(
         verdicts=verdicts(outcome, findings, language),
         notes=tuple(note for note in notes if note),
-        signal=VERMILLION if failed else ORANGE if silent else WHITE,
-        silent=silent,
+        signal=VERMILLION if failed else ORANGE if silent or lacking else WHITE,
+        striped=silent or lacking or len(analysed) < len(answers),
         demonstration=demonstration,
     )
+
+
+def _broken(answer: ImageAnswer, language: Language) -> str:
+    """The models that broke on an image that others answered; empty for none."""
+    failed = [spoken for spoken in answer.models if spoken.outcome is Outcome.FAILED]
+    return ", ".join(f"{wording.model(spoken.model)}: {terms.outcome(Outcome.FAILED, language)}" for spoken in failed)
+
+
+def _outside(finding: Finding, spoken: ModelAnswer, language: Language) -> str:
+    """Where a number lies that is not within its interval; empty where nobody has validated it."""
+    if not (wording.is_measured(finding) and wording.is_validated(finding, spoken.model)):
+        return ""
+    leading = finding.measurements[0]
+    if wording.lies(leading) in (None, "within"):
+        return ""
+    return f"{wording.brief(finding, language)}: {wording.standing(leading, language, validated=True)}"
 
 
 def verdicts(outcome: Outcome, findings: Sequence[Finding], language: Language) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -89,7 +109,7 @@ def verdicts(outcome: Outcome, findings: Sequence[Finding], language: Language) 
     positive = [f for f in findings if f.outcome in (FindingOutcome.PRESENT, FindingOutcome.UNCERTAIN)]
     negative = len({finding.concept.value for finding in findings if finding.outcome is FindingOutcome.ABSENT})
     if outcome is Outcome.ANALYSED and len(positive) > 1:
-        said = tuple(dict.fromkeys(wording.brief(finding, language) for finding in positive))
+        said = tuple(dict.fromkeys(wording.sided(finding, language) for finding in positive))
         cut = ((" · ".join(said[:count]) + f" +{len(said) - count}", said[count:]) for count in range(len(said) - 1, 0, -1))
         return ((" · ".join(said), ()), *cut)
     if outcome is Outcome.ANALYSED and not positive and negative > 1:
@@ -101,10 +121,11 @@ def banner(picture: Image.Image, said: Headline, language: Language, *, height: 
     """Across the whole picture, so that a thumbnail shows it: the verdict, what it means, and that it is no diagnosis."""
     draw, width = ImageDraw.Draw(picture), picture.width
     draw.rectangle([0, 0, width - 1, height - 1], fill=BANNER)
-    band = round(height * 0.12) if said.silent else 0
-    if said.silent:
-        _hatch(draw, (0, 0, width - 1, band - 1), said.signal)
-        _hatch(draw, (0, height - band, width - 1, height - 1), said.signal)
+    band = round(height * 0.12) if said.striped else 0
+    if said.striped:
+        colour = ORANGE if said.signal == WHITE else said.signal
+        _hatch(draw, (0, 0, width - 1, band - 1), colour)
+        _hatch(draw, (0, height - band, width - 1, height - 1), colour)
     margin, room = round(height * 0.14), height - 2 * band
     detailed = bool(said.notes) or len(said.verdicts) > 1
     tall = room * (0.6 if detailed else 0.8)

@@ -144,7 +144,7 @@ def _draw(evidence: Evidence, style: Style) -> dict[str, _Layer] | None:
     size = float(max(answer.rows, answer.columns))
     layers = {name: _Layer() for name in LAYERS}
     for finding in findings:
-        outlines, axes = _outlines(finding), _axes(finding)
+        outlines, axes = _outlines(finding), _axes(finding, style.language)
         ruler = wording.vertebral_edges(finding)
         layers[FINDINGS].graphics.extend(outlines)
         layers[AXES].graphics.extend(_graphic("POLYLINE", line) for _, line in axes)
@@ -178,10 +178,10 @@ def _shape(shape: Shape) -> Iterator[Dataset]:
         yield _graphic(shape.graphic_type, shape.points)
 
 
-def _axes(finding: Finding) -> list[tuple[str, tuple[Point, Point]]]:
+def _axes(finding: Finding, language: Language) -> list[tuple[str, tuple[Point, Point]]]:
     """Measured lines with their names; a heart score's are the axes once more, laid on the ruler."""
     return [
-        (terms.short_concept(measurement.concept, Language.ENGLISH), line)
+        (terms.short_concept(measurement.concept, language), line)
         for measurement in finding.measurements
         if not wording.is_of(measurement, codes.VHS)
         for line in measurement.lines.values()

@@ -7,6 +7,7 @@ templates): an animal as subject, report-level qualitative evaluations, text in 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 
 from highdicom.sr import (
@@ -44,9 +45,9 @@ from sr_writer.tree import (
     IMAGING_PROCEDURE,
     IMAGING_REPORT,
     INFERRED_FROM,
-    LANGUAGES,
     ORIGINAL_SOURCE,
     SOURCE_IMAGE,
+    SPOKEN,
     container,
     dicom,
     image,
@@ -85,7 +86,7 @@ def root(
     ]
     evaluations = _evaluations(report, headers, style.language, signature)
     context = observation_context(report, headers, identity, signer)
-    spoken = LanguageOfContentItemAndDescendants(CodedConcept.from_code(LANGUAGES[style.language]))
+    spoken = LanguageOfContentItemAndDescendants(CodedConcept.from_code(dicom(SPOKEN[style.language])))
     if groups:
         item = MeasurementReport(
             observation_context=context,
@@ -104,7 +105,7 @@ def imaging_report(sections: Sequence[ContainerContentItem], context: Observatio
     """TID 2000: sections of text below a root that OHIF, Weasis and Stone show as text."""
     item = ContainerContentItem(name=IMAGING_REPORT, template_id="2000")
     item.ContentSequence = ContentSequence()
-    spoken = LanguageOfContentItemAndDescendants(CodedConcept.from_code(LANGUAGES[language]))
+    spoken = LanguageOfContentItemAndDescendants(CodedConcept.from_code(dicom(SPOKEN[language])))
     item.ContentSequence.extend([*spoken, *context])
     item.ContentSequence.append(CodeContentItem(codes.DCM.ProcedureReported, IMAGING_PROCEDURE, HAS_CONCEPT_MOD))
     item.ContentSequence.extend(sections)
@@ -117,12 +118,10 @@ def observation_context(
     """The node observes the animal; a person too, once somebody has looked at it and signed."""
     person = None
     if signer is not None:
-        person = ObserverContext(
-            observer_type=codes.DCM.Person,
-            observer_identifying_attributes=PersonObserverIdentifyingAttributes(
-                name=signer.name, organization_name=signer.organization
-            ),
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a name without "^", which is one all the same; they quote it
+            attributes = PersonObserverIdentifyingAttributes(name=signer.name, organization_name=signer.organization)
+        person = ObserverContext(observer_type=codes.DCM.Person, observer_identifying_attributes=attributes)
     return ObservationContext(
         observer_person_context=person,
         observer_device_context=_observer(report, identity),
@@ -181,10 +180,10 @@ def _evaluations(
         if not has_coordinates(finding):
             yield _evaluation(finding, by_uid[finding.sop_instance_uid])
     yield text(terms_of.CONCLUSION, " ".join(wording.conclusion(report, headers, language, signature=signature)))
-    for line in basis(report, language):
+    for line in basis(report, headers, language):
         yield text(terms_of.COMMENT, line)
     for position, (evidence, header) in enumerate(zip(report.evidence, headers, strict=True), 1):
-        yield text_of_image(terms_of.COMMENT, wording.image(position, evidence, report, language), evidence)
+        yield text_of_image(terms_of.COMMENT, wording.image(position, evidence, header, report, language), evidence)
         quality = f"{wording.image_number(position, report, language)}: {wording.quality(evidence, header, language)}"
         yield text_of_image(terms_of.IMAGE_QUALITY, quality, evidence)
 
@@ -196,13 +195,13 @@ def _evaluation(finding: Finding, evidence: Evidence) -> CodeContentItem:
     return item
 
 
-def basis(report: Report, language: Language) -> Iterator[str]:
+def basis(report: Report, headers: Sequence[Header], language: Language) -> Iterator[str]:
     """What was looked for, in whom, against which references, by which model."""
     looked_for = wording.looked_for(report.findings, language)
     if looked_for:
         yield looked_for
-    answers = [evidence.answer for evidence in report.evidence]
-    species = dict.fromkeys(wording.fact(answer.species, answer.species_source, language) for answer in answers)
+    pairs = zip(report.evidence, headers, strict=True)
+    species = dict.fromkeys(wording.species(evidence, header, language) for evidence, header in pairs)
     yield f"{terms.phrase('species', language)}: {', '.join(species)}"
     for finding in report.findings:
         for measurement in finding.measurements:

@@ -16,6 +16,7 @@ from domain.types import Code, Document, DocumentKind, Language, Style
 from sr_writer import objects
 from sr_writer.charset import plain
 from sr_writer.header import read_header
+from sr_writer.tree import SPOKEN
 
 SET_SERIES_NUMBER, REJECTION_SERIES_NUMBER = 9005, 9006
 OF_INTEREST = Code(value="113000", scheme="DCM", meaning="Of Interest")  # CID 7010
@@ -25,10 +26,6 @@ OBSERVER_TYPE = Code(value="121005", scheme="DCM", meaning="Observer Type")
 DEVICE = Code(value="121007", scheme="DCM", meaning="Device")
 DEVICE_UID = Code(value="121012", scheme="DCM", meaning="Device Observer UID")
 DEVICE_NAME = Code(value="121013", scheme="DCM", meaning="Device Observer Name")
-SPOKEN = {
-    Language.ENGLISH: Code(value="en", scheme="RFC5646", meaning="English"),
-    Language.KOREAN: Code(value="ko", scheme="RFC5646", meaning="Korean"),
-}
 SET_WORDS = {
     Language.ENGLISH: "All AI results of this study, revision {number}. AI - not a diagnosis.",
     Language.KOREAN: "이 검사의 모든 AI 결과, {number}차. AI 분석 - 진단이 아님.",

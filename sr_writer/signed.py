@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from domain import terms
 from domain.identity import Identity
 from domain.types import Document, DocumentKind, Language, Report, Signer, Style
+from sr_writer.header import CONTROL
 from sr_writer.report import root
 from sr_writer.write import finish, read, report_series_uid, structured
 
@@ -29,15 +31,17 @@ def sign_report(
 
     report: as the person confirmed it. What was corrected carries `Finding.by_person`, and its revision is greater than
     the predecessor's, for OHIF shows the highest Instance Number of a series. at: the signature's time, as wall clock.
-    ValueError as in `write_report`, for a predecessor of another study or model, and for a signer without a name or an
-    organization, which a verified report must have (PS3.3 C.17.2).
+    ValueError as in `write_report`, for a predecessor of another study, model or later revision, and for a signer without a
+    name or an organization that DICOM can hold, which a verified report must have (PS3.3 C.17.2). OSError as in
+    `write_report`, and when the predecessor's file cannot be opened.
     """
-    if not person.name.strip("^= ") or not person.organization.strip():
-        raise ValueError("a signature needs a person's name and an organization")
+    _check(person)
     if predecessor.study_instance_uid != report.study_instance_uid or (
         predecessor.series_instance_uid != report_series_uid(report, identity, style)
     ):
         raise ValueError("the predecessor is not a report of this study and model in this style")
+    if report.revision <= _revision(predecessor):
+        raise ValueError("a signed report needs a revision above its predecessor's: viewers show the highest of a series")
     report, headers = read(report)
     ds = structured(report, headers, kind=DocumentKind.SR, identity=identity, style=style, previous=predecessor, made_at=at)
     ds.CompletionFlag = "COMPLETE"  # verified only so (PS3.3 C.17.2); that images failed stays in its description and text
@@ -55,6 +59,23 @@ def sign_report(
         identity=identity,
         directory=directory,
     )
+
+
+def _check(person: Signer) -> None:
+    """Of a person name and a long string (PS3.5 6.2). The sentences say what is wrong without quoting it."""
+    if not person.name.strip("^= ") or not person.organization.strip():
+        raise ValueError("a signature needs a person's name and an organization")
+    if CONTROL.search(person.name + person.organization):
+        raise ValueError("a signer's name and organization hold no backslash and no control character")
+    groups = person.name.split("=")
+    if len(groups) > 3 or any(len(group) > 64 or group.count("^") > 4 for group in groups):
+        raise ValueError("a signer's name has at most three spellings, divided by =, each of 64 letters and five parts")
+    if len(person.organization) > 64:
+        raise ValueError("a signer's organization has at most 64 letters")
+
+
+def _revision(document: Document) -> int:
+    return int(dcmread(document.path, specific_tags=["InstanceNumber"]).InstanceNumber)
 
 
 def _observer(person: Signer, at: datetime) -> Dataset:

@@ -28,9 +28,9 @@ IMAGING_PROCEDURE = DicomCode("363679005", "SCT", "Imaging procedure")  # CID 10
 IMAGING_REPORT = DicomCode("18748-4", "LN", "Diagnostic Imaging Report")  # CID 7000
 SOURCE_IMAGE = DicomCode("260753009", "SCT", "Source")  # TID 1600
 ORIGINAL_SOURCE = DicomCode("111040", "DCM", "Original Source")  # the name that Stone Web Viewer 3.0 draws
-LANGUAGES = {
-    Language.ENGLISH: DicomCode("en", "RFC5646", "English"),
-    Language.KOREAN: DicomCode("ko", "RFC5646", "Korean"),
+SPOKEN = {
+    Language.ENGLISH: Code(value="en", scheme="RFC5646", meaning="English"),
+    Language.KOREAN: Code(value="ko", scheme="RFC5646", meaning="Korean"),
 }
 
 

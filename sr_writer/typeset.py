@@ -37,6 +37,13 @@ def font(name: str, size_px: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(FONTS / name), size_px, layout_engine=ImageFont.Layout.BASIC)
 
 
+def is_drawable(text: str) -> bool:
+    """Whether the font has every letter: an empty box is no name."""
+    face = font(REGULAR, 20)
+    missing = bytes(face.getmask("\uffff"))
+    return all(letter.isspace() or bytes(face.getmask(letter)) != missing for letter in text)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """A paragraph: size_px and gaps at scale 1; indent leaves room for what `mark` draws beside its first line.

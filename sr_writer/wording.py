@@ -27,6 +27,7 @@ from domain.types import (
     Region,
     Report,
     Source,
+    SpacingSource,
     Species,
     View,
 )
@@ -146,6 +147,12 @@ def brief(finding: Finding, language: Language) -> str:
     return f"{name} {terms.outcome(finding.outcome, language)}"
 
 
+def sided(finding: Finding, language: Language) -> str:
+    """Its few words with the side, so that left and right do not read as one that contradicts itself."""
+    side = finding.laterality
+    return f"{brief(finding, language)}, {terms.concept(side, language)}" if side else brief(finding, language)
+
+
 def percent(probability: float) -> str:
     """ "93 %" """
     return f"{100 * probability:.0f} %"
@@ -217,7 +224,7 @@ def detail(answer: ImageAnswer, language: Language) -> str:
 
 
 def is_silent(result: Outcome, findings: Sequence[Finding]) -> bool:
-    """Nothing was assessed: every document then says that this is not a normal finding."""
+    """Nothing was assessed: every document then says that this does not mean normal."""
     return result is not Outcome.ANALYSED or all(f.outcome is FindingOutcome.NOT_ASSESSABLE for f in findings)
 
 
@@ -234,15 +241,26 @@ def fact(value: Species | View | Region | None, source: Source, language: Langua
     return f"{terms.name(value, language)} ({terms.source(source, language)})"
 
 
-def taken(evidence: Evidence, language: Language) -> str:
-    """Region and view of an image with their sources."""
+def species(evidence: Evidence, header: Header, language: Language) -> str:
+    """As the answer has it; in the header's words where there is none, as of an image that could not be analysed."""
+    return _known(evidence.answer.species, evidence.answer.species_source, header, "PatientSpeciesDescription", language)
+
+
+def _known(value: Species | View | Region | None, source: Source, header: Header, keyword: str, language: Language) -> str:
+    if value is None and header.text(keyword):
+        return f"{header.text(keyword)} ({terms.source(Source.HEADER, language)})"
+    return fact(value, source, language)
+
+
+def taken(evidence: Evidence, header: Header, language: Language) -> str:
+    """Region and view of an image with their sources: "thorax, right lateral (from the header)"."""
     answer = evidence.answer
-    parts = []
-    if answer.region is not None:
-        parts.append(fact(answer.region, answer.region_source, language))
-    if answer.view is not None:
-        parts.append(fact(answer.view, answer.view_source, language))
-    return ", ".join(parts) or terms.phrase("unknown", language)
+    if answer.region is not None and answer.view is not None and answer.region_source is answer.view_source:
+        return f"{terms.name(answer.region, language)}, {fact(answer.view, answer.view_source, language)}"
+    unknown = terms.phrase("unknown", language)
+    region = _known(answer.region, answer.region_source, header, "BodyPartExamined", language)
+    view = _known(answer.view, answer.view_source, header, "ViewPosition", language)
+    return ", ".join(part for part in (region, view) if part != unknown) or unknown
 
 
 def model(identity: ModelIdentity) -> str:
@@ -298,10 +316,10 @@ def became(evidence: Evidence, report: Report, language: Language) -> str:
     return " – ".join([terms.phrase("nothing_assessable", language), *filter(None, ["; ".join(reasons)])])
 
 
-def image(position: int, evidence: Evidence, report: Report, language: Language) -> str:
+def image(position: int, evidence: Evidence, header: Header, report: Report, language: Language) -> str:
     """What an image is and what became of it; position counts from 1."""
     what = became(evidence, report, language)
-    return f"{image_number(position, report, language)} ({taken(evidence, language)}): {what}"
+    return f"{image_number(position, report, language)}, {taken(evidence, header, language)}: {what}"
 
 
 def looked_for(findings: Sequence[Finding], language: Language) -> str:
@@ -324,7 +342,7 @@ def conclusion(report: Report, headers: Sequence[Header], language: Language, *,
         lines.append(f"{unanswered(report.outcome, report.reason, language)}.")
     if is_silent(report.outcome, report.findings):
         lines.append(terms.phrase("nothing_concluded", language))
-    lines += incomplete(report, language)
+    lines += [*incomplete(report, language), *not_analysed(report, language)]
     if report.model is not None:
         lines.append(f"{status(report.model, language)}.")
     return [*lines, *(signature or unsigned(language))]
@@ -338,12 +356,18 @@ def incomplete(report: Report, language: Language) -> list[str]:
     return [f"{terms.phrase('incomplete', language).format(count=failed, total=len(report.evidence))}."]
 
 
+def not_analysed(report: Report, language: Language) -> list[str]:
+    """That images were left out, and why it is not what the others say of them; nothing where none was analysed."""
+    left = sum(outcome_of(report, evidence)[0] is Outcome.DECLINED for evidence in report.evidence)
+    if not left or report.outcome is not Outcome.ANALYSED:
+        return []
+    return [f"{terms.phrase('not_analysed', language).format(count=left, total=len(report.evidence))}."]
+
+
 def patients_differ(headers: Sequence[Header], language: Language) -> list[str]:
     """That the images of a study name several animals, of which its documents can carry only the first."""
-    several = any(
-        len({header.text(keyword) for header in headers if header.text(keyword)}) > 1
-        for keyword in ("PatientID", "PatientName")
-    )
+    named = ({header.text(keyword) for header in headers} - {""} for keyword in ("PatientID", "PatientName"))
+    several = any(len(different) > 1 for different in named)
     return [f"{terms.phrase('patients_differ', language)}."] if several else []
 
 
@@ -377,13 +401,21 @@ def where(finding: Finding, report: Report, language: Language) -> str:
     return f"{image_number(uids.index(finding.sop_instance_uid) + 1, report, language)}: "
 
 
+def spacing_source(evidence: Evidence, header: Header) -> SpacingSource:
+    """What the header's millimetres mean, for an image that nobody could read too (PS3.3 10.7.1.3)."""
+    at_detector = "PixelSpacing" not in header.attributes and "ImagerPixelSpacing" in header.attributes
+    return evidence.answer.spacing_source or (SpacingSource.DETECTOR if at_detector else SpacingSource.UNKNOWN)
+
+
 def quality(evidence: Evidence, header: Header, language: Language) -> str:
     """What is known of an image's quality, and that the rest was not judged."""
     answer = evidence.answer
-    parts = [f"{terms.phrase('view', language)} {fact(answer.view, answer.view_source, language)}"]
+    view = _known(answer.view, answer.view_source, header, "ViewPosition", language)
+    parts = [f"{terms.phrase('view', language)} {view}"]
     if answer.columns and answer.rows:
         parts.append(f"{answer.columns} × {answer.rows}")
     spacing = header.spacing_mm
-    scale = f"{spacing[0]:.3g} mm" if spacing else terms.phrase("scale_unknown", language)
+    meaning = terms.source(spacing_source(evidence, header), language)
+    scale = f"{spacing[0]:.3g} mm ({meaning})" if spacing else terms.phrase("scale_unknown", language)
     parts.append(f"{terms.phrase('scale', language)} {scale}")
     return f"{'; '.join(parts)}. {terms.phrase('quality_unjudged', language)}"

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 from factories import dx_file, gradient
 from nodes import write_settings
 from odd_peers import scp
-from peers import free_port, qrscp
+from peers import Archive, free_port, qrscp
+from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from cli.main import run
@@ -217,14 +220,64 @@ def test_phantoms_are_the_same_for_the_same_seed(houndsfield: Houndsfield, tmp_p
     assert sum(path.suffix == ".dcm" for path in made[0]) == 3
 
 
+def instances(pacs: Archive) -> dict[str, Dataset]:
+    """What arrived, by its UID."""
+    files = [path for path in pacs.instances.rglob("*") if path.is_file()]
+    return {str(ds.SOPInstanceUID): ds for ds in (dcmread(path, stop_before_pixels=True) for path in files)}
+
+
+def named_by(note: Dataset) -> set[str]:
+    (study,) = note.CurrentRequestedProcedureEvidenceSequence
+    return {
+        str(item.ReferencedSOPInstanceUID)
+        for series in study.ReferencedSeriesSequence
+        for item in series.ReferencedSOPSequence
+    }
+
+
+def test_a_test_needs_no_query_where_nothing_is_verified(houndsfield: Houndsfield, tmp_path: Path) -> None:
+    """A folder for once: originals alone, without an SR or an overlay that it never wants."""
+    write_settings(tmp_path, port=free_port(), destinations=[])
+    wanted = 'name = "box"\nkind = "folder"\npath = "box"\ndocuments = ["original"]\nverify = "none"\n'
+    (tmp_path / "box").mkdir()
+    with (tmp_path / "houndsfield.toml").open("a") as opened:
+        opened.write(f"\n[[destination]]\n{wanted}")
+    filed = houndsfield("send-test", "box")
+    assert filed.status == 0, filed
+    assert "3 images and 0 results are in box; not looked for there" in filed.out
+    assert len(list((tmp_path / "box").rglob("*.dcm"))) == 3
+
+
+def test_nothing_of_a_test_is_filed_where_not_all_would_be_taken(houndsfield: Houndsfield, tmp_path: Path) -> None:
+    with scp(prepare=lambda ae: ae.add_supported_context(SecondaryCaptureImageStorage)) as peer:
+        write_settings(tmp_path, port=free_port(), destinations=[("pacs", peer.ae_title, peer.port)])
+        refused = houndsfield("send-test", "pacs")
+    assert one_sentence(refused)
+    assert "pacs does not accept Comprehensive SR Storage; nothing was filed" in refused.err
+
+
 def test_a_test_study_is_filed_found_again_and_withdrawn(houndsfield: Houndsfield, tmp_path: Path) -> None:
     with qrscp(tmp_path / "pacs") as pacs:
         write_settings(tmp_path, port=free_port(), destinations=[("pacs", pacs.ae_title, pacs.port)])
+        never = houndsfield("send-test", "pacs", "--withdraw")
+        assert one_sentence(never)
+        assert "no test that this node filed is known to be in pacs" in never.err
         filed = houndsfield("send-test", "pacs")
         assert filed.status == 0, filed
-        assert "3 images and 4 results are in pacs; 4 found again by C-FIND" in filed.out
+        assert "3 images and 4 results are in pacs; all 7 found there by C-FIND" in filed.out
+        assert "ID HOUNDSFIELD-TEST" in filed.out
+        first = instances(pacs)
         withdrawn = houndsfield("send-test", "pacs", "--withdraw")
         assert withdrawn.status == 0, withdrawn
-        assert "A rejection note for 4 results is in pacs" in withdrawn.out
+        (note,) = (ds for uid, ds in instances(pacs).items() if uid not in first)
+        assert note.ConceptNameCodeSequence[0].CodeValue == "113001"
+        assert named_by(note) == set(first)
+        assert one_sentence(houndsfield("send-test", "pacs", "--withdraw"))
+        assert houndsfield("send-test", "pacs").status == 0
+        assert len(instances(pacs)) == 2 * len(first) + 1  # no UID came again
+    for ds in (*first.values(), note):
+        assert (ds.PatientName, ds.PatientID) == ("TEST^HOUNDSFIELD", "HOUNDSFIELD-TEST")
+        assert ds.StudyDate == datetime.now(tz=UTC).astimezone().strftime("%Y%m%d")
+        assert ds.StudyDescription.startswith("TEST")
     assert one_sentence(houndsfield("send-test", "pacs"))
     assert one_sentence(houndsfield("send-test", "nobody"))

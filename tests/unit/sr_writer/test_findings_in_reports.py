@@ -31,6 +31,7 @@ IN_IMAGE = {  # the findings that can be shown in the image, and in how many out
     "Pleural effusion": 1,
     "Patellar luxation": 0,
 }
+AT_DETECTOR = "Area at the detector, larger than in the animal"
 
 
 def of_findings(folder: Path, **elements: object) -> Report:
@@ -75,10 +76,10 @@ def test_an_outline_stands_below_the_area_measured_from_it(tmp_path: Path) -> No
 def test_a_viewer_prints_name_certainty_severity_and_side(tmp_path: Path) -> None:
     found = groups(written(of_findings(tmp_path), tmp_path))
     said = {name: named(group, "121106")[0].TextValue for name, (group, *_) in found.items()}
-    assert said["Cardiomegaly"] == "Cardiomegaly 93 %; moderate"
-    assert said["Pleural effusion"] == "Pleural effusion uncertain (48 %)"
-    assert said["Patellar luxation"] == "Patellar luxation 66 %; left"
-    assert said["Nodule"] == "Pulmonary nodule 88 %"
+    assert said["Cardiomegaly"] == f"Cardiomegaly 93 %; moderate; {AT_DETECTOR}"
+    assert said["Pleural effusion"] == f"Pleural effusion uncertain (48 %); {AT_DETECTOR}"
+    assert said["Patellar luxation"] == "Patellar luxation 66 %; left"  # a point, without an area
+    assert said["Nodule"] == f"Pulmonary nodule 88 %; {AT_DETECTOR}"
 
 
 def test_severity_site_and_side_are_coded(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from overlays import COLUMNS, EN, KO, ROWS, drawn, gray, near, picture, radiogra
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 
+from domain import codes
 from domain.identity import Identity
 from domain.types import (
     FindingOutcome,
@@ -46,15 +47,19 @@ def test_the_axes_lie_where_they_were_measured(tmp_path: Path) -> None:
         assert found_rows.size > 500
 
 
-def test_letters_of_axes_that_end_at_one_place_of_the_spine_keep_apart(tmp_path: Path) -> None:
+def test_counts_of_axes_that_end_at_one_place_of_the_spine_keep_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     item = source(tmp_path, "measured")
     finding = item.answer.models[0].findings[0]
     start, end = finding.measurements[0].lines["long_axis_on_spine"]
     lines = {"long_axis_on_spine": (start, end), "short_axis_on_spine": (start, (end[0] - 6, end[1]))}
     close = replace(finding, measurements=(replace(finding.measurements[0], lines=lines), *finding.measurements[1:]))
     answer = replace(item.answer, models=(replace(item.answer.models[0], findings=(close,)),))
+    counts = {codes.LONG_AXIS.value: 4.9, codes.SHORT_AXIS.value: 4.9}
+    monkeypatch.setattr("sr_writer.wording.axes_in_vertebrae", lambda _: counts)
     image = radiograph(drawn(replace(item, answer=answer)))
-    below = image[int(end[1]) + 28 : int(end[1]) + 62, int(end[0]) - 80 : int(end[0]) + 120]
+    below = image[int(end[1]) + 28 : int(end[1]) + 62, int(end[0]) - 80 : int(end[0]) + 160]
     short, long = (np.nonzero(near(below, colour))[1] for colour in (SKY, YELLOW))
     assert short.size > 30
     assert long.size > 30

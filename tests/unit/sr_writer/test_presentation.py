@@ -82,7 +82,13 @@ def test_the_measured_lines_stand_where_they_were_measured(tmp_path: Path) -> No
 
 def test_it_says_what_it_is_and_what_was_found(tmp_path: Path) -> None:
     item = evidence(dx_file(tmp_path / "a.dcm"), "measured")
-    assert texts(written(item, tmp_path)) == ["L", "S", "T4", "VHS 10.8", "AI - not a diagnosis - DEMONSTRATION"]
+    assert texts(written(item, tmp_path)) == [
+        "long axis",
+        "short axis",
+        "T4",
+        "VHS 10.8",
+        "AI - not a diagnosis - DEMONSTRATION",
+    ]
     korean = written(item, tmp_path, style=Style(language=Language.KOREAN))
     assert korean.SpecificCharacterSet == "ISO_IR 192"
     assert any("진단이 아님" in text for text in texts(korean))
@@ -188,12 +194,11 @@ def test_without_a_sound_window_the_stored_range_is_shown(tmp_path: Path, elemen
     assert "SoftcopyVOILUTSequence" not in ds
 
 
-def test_a_source_that_is_gone_is_still_drawn_upon(tmp_path: Path) -> None:
+def test_a_source_that_is_gone_is_not_drawn_upon_for_nobody(tmp_path: Path) -> None:
     item = evidence(dx_file(tmp_path / "a.dcm"), "measured")
     item.path.unlink()
-    ds = written(item, tmp_path)
-    assert ds.PresentationLUTShape == "IDENTITY"
-    assert ds.ReferencedSeriesSequence[0].SeriesInstanceUID.startswith("2.25.")
+    with pytest.raises(FileNotFoundError):
+        written(item, tmp_path)
 
 
 def test_a_second_run_is_byte_identical_and_a_change_is_another_object(tmp_path: Path) -> None:

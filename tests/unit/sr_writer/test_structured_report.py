@@ -67,7 +67,8 @@ def test_a_group_is_tracked_attributed_and_printed(tmp_path: Path) -> None:
     assert named(group, "121071")[0].ConceptCodeSequence[0].CodeMeaning == "Heart"
     assert named(group, "111003")[0].TextValue == MODEL.version
     assert any(MODEL.onnx_sha256 in item.TextValue for item in named(group, "111002"))
-    expected = "VHS 10.8; reference 8.5-10.5, dog, all breeds - demonstration model, not validated; L 5.9 v + S 4.9 v"
+    expected = "VHS 10.8; reference 8.5-10.5, dog, all breeds - demonstration model, not validated; "
+    expected += "long axis 5.9 v + short axis 4.9 v"
     assert named(group, "121106")[0].TextValue == expected
 
 
@@ -109,7 +110,7 @@ def test_without_a_measurement_the_report_is_text(tmp_path: Path, kind: str, cod
     assert named(ds, "OUTCOME")[0].ConceptCodeSequence[0].CodeValue == code
     (conclusion,) = named(ds, "121077")
     assert verdict in conclusion.TextValue
-    assert "This is not a normal finding: nothing was assessed." in conclusion.TextValue
+    assert "This does not mean normal: nothing was assessed." in conclusion.TextValue
     assert "AI - not a diagnosis" in conclusion.TextValue
     assert "not signed by a veterinarian" in conclusion.TextValue
 
@@ -128,8 +129,9 @@ def test_measured_and_not_assessable_images_stand_in_one_report(tmp_path: Path) 
     said = texts(ds)
     assert "Image 1 of 3: Vertebral heart score 10.8 v - reference 8.5-10.5, dog, all breeds - demonstration model" in said
     assert "Image 2 of 3: Vertebral heart score: not assessable" in said
-    assert "Image 2 of 3 (thorax (from the header), lateral (seen in the image)): NOTHING ASSESSABLE - the heart's" in said
-    assert "Image 3 of 3 (limb (from the header), lateral (seen in the image)): NOT ANALYSED" in said
+    assert "Image 2 of 3, thorax (from the header), lateral (seen in the image): NOTHING ASSESSABLE - the heart's" in said
+    assert "Image 3 of 3, limb (from the header), lateral (seen in the image): NOT ANALYSED" in said
+    assert "Not analysed: 1 of 3 images." in named(ds, "121077")[0].TextValue
     assert (ds.CompletionFlag, ds.VerificationFlag, ds.PreliminaryFlag) == ("COMPLETE", "UNVERIFIED", "PRELIMINARY")
 
 
