@@ -42,16 +42,17 @@ check:
 
 bench:
 	@scripts/environment test
-	@scripts/debian-packages orthanc dcmtk iproute2 util-linux
-	@PYTHONPATH=tests scripts/isolated .venv/bin/python benchmarks/receive.py
-	@PYTHONPATH=tests scripts/isolated .venv/bin/python benchmarks/receive_pdu.py
-	@PYTHONPATH=tests scripts/isolated .venv/bin/python benchmarks/answer.py
-	@PYTHONPATH=tests .venv/bin/python benchmarks/documents.py
+	@scripts/debian-packages orthanc dcmtk postgresql rabbitmq-server iproute2 util-linux
+	@PYTHONPATH=tests scripts/isolated .venv/bin/python -P benchmarks/receive.py
+	@PYTHONPATH=tests scripts/isolated .venv/bin/python -P benchmarks/receive_pdu.py
+	@PYTHONPATH=tests scripts/isolated .venv/bin/python -P benchmarks/answer.py
+	@PYTHONPATH=tests .venv/bin/python -P benchmarks/documents.py
+	@PYTHONPATH=tests scripts/isolated .venv/bin/python -P benchmarks/two_machines.py
 
 chaos soak:
 	@scripts/environment test
 	@scripts/debian-packages postgresql rabbitmq-server iproute2 util-linux
-	@SEED=$(SEED) SECONDS=$(SECONDS) PYTHONPATH=tests scripts/isolated .venv/bin/python benchmarks/$@.py
+	@SEED=$(SEED) SECONDS=$(SECONDS) PYTHONPATH=tests scripts/isolated .venv/bin/python -P benchmarks/$@.py
 
 picture:
 	@scripts/environment

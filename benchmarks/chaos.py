@@ -18,7 +18,7 @@ KILL_EVERY_SECONDS = 1.0
 
 
 def main() -> int:
-    seed, seconds = int(os.environ.get("SEED", "7")), float(os.environ.get("SECONDS", "60"))
+    seed, seconds = int(os.environ.get("SEED") or "7"), float(os.environ.get("SECONDS") or "60")
     console = Console()
     table = Table("ledger", "deaths", "acknowledged", "lost", "twice", "not delivered", "tasks left", title=f"seed {seed}")
     faults: list[str] = []

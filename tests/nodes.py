@@ -52,6 +52,7 @@ def write_settings(
     destination_more: str = "",
     node_more: str = "",
     quiet_seconds: float = 0.5,
+    data_dir: str = "data",
 ) -> Path:
     """destinations: (name, AE title, port) on loopback. TOML: `more` of [study], `destination_more` of each of them."""
     blocks = "".join(
@@ -60,7 +61,7 @@ def write_settings(
     )
     path = folder / "houndsfield.toml"
     path.write_text(
-        f'[node]\nhost = "127.0.0.1"\nport = {port}\ndata_dir = "data"\nlanguage = "en"\n{node_more}\n'
+        f'[node]\nhost = "127.0.0.1"\nport = {port}\ndata_dir = "{data_dir}"\nlanguage = "en"\n{node_more}\n'
         f"[study]\nquiet_seconds = {quiet_seconds}\n{more}\n"
         f'[[modality]]\nname = "room-1"\nae_title = "{modality_ae}"\n{blocks}',
         encoding="utf-8",

@@ -100,7 +100,7 @@ class Pacs:
         entity.supported_contexts = AllStoragePresentationContexts
         for other in (Verification, StudyRootQueryRetrieveInformationModelFind):
             entity.add_supported_context(other)
-        handlers = [
+        handlers: list[Any] = [
             (evt.EVT_CONN_OPEN, self._opened),
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_FIND, self._find),
@@ -111,6 +111,10 @@ class Pacs:
         if self._server is not None:
             self._server.shutdown()
             self._server = None
+
+    @property
+    def listens(self) -> bool:
+        return self._server is not None
 
     def behave(self, mode: Mode) -> None:
         with self._changed:
@@ -307,7 +311,7 @@ def _holds(spooled: Path, sent: Path) -> bool:
     """Whether the spooled file is there and has the data set that was sent."""
     if not spooled.is_file():
         return False
-    return dcmread(spooled).PixelData == dcmread(sent).PixelData
+    return bool(dcmread(spooled).PixelData == dcmread(sent).PixelData)
 
 
 def age(ledger: Ledger, seconds: float) -> None:
