@@ -1,11 +1,12 @@
 """What an answer costs beside the network itself: a whole image's way to findings against bare ONNX Runtime.
 
-    .venv/bin/python -m benchmarks.inference [--images 10] [--repeats 5] [--package DIR …] [--json FILE]
+    .venv/bin/python -P benchmarks/inference.py [--images 10] [--repeats 5] [--package DIR …] [--json FILE]
 
 Both are interleaved in one run on the same machine, the bare run on the very tensor that the product prepared, with the same
 thread count. The images are uncompressed, 3000 × 2400, 16 bits. The bars: everything but the session's run takes at most
-120 ms (median), and the whole at most 1.3 × the bare run or bare + 120 ms, whichever is more; the memory of this process and
-of the decoder peaks at no more than the bare process's + 4 × the image.
+120 ms (median), and the whole at most 1.3 × the bare run or bare + 120 ms, whichever is more; the memory of this process
+peaks at no more than the bare process's + 4 × the image, and the decoder's is shown. On a machine that does other work too,
+clock time says what it waits for; the processor time, which is shown beside it, says what it costs.
 """
 
 from __future__ import annotations
@@ -82,17 +83,21 @@ def measure(packages: tuple[ModelPackage, ...], paths: list[Path], *, repeats: i
     stages: dict[str, list[float]] = defaultdict(list)
     tensors: list[tuple[OnnxRuntime, np.ndarray[Any, Any]]] = []
     whole, bare, beside = [], [], []
-    with _watched(stages, tensors):
+    session_cpu: list[float] = []
+    with _watched(stages, tensors, session_cpu):
         first = time.perf_counter()
         engine.answer(paths[0], assumed_species=Species.DOG)
         first_seconds = time.perf_counter() - first
         stages.clear()
+        session_cpu.clear()
+        own_cpu, decoder_cpu = 0.0, _cpu_of_children()
         for turn in range(repeats * len(paths)):
             tensors.clear()
             runs_before = len(stages["session"])
-            begun = time.perf_counter()
+            begun, begun_cpu = time.perf_counter(), time.process_time()
             engine.answer(paths[turn % len(paths)], assumed_species=Species.DOG)
             whole.append(time.perf_counter() - begun)
+            own_cpu += time.process_time() - begun_cpu
             beside.append(whole[-1] - sum(stages["session"][runs_before:]))
             begun = time.perf_counter()
             for runtime, tensor in tensors:
@@ -110,6 +115,8 @@ def measure(packages: tuple[ModelPackage, ...], paths: list[Path], *, repeats: i
         "bare_seconds": statistics.median(bare),
         "beside_seconds": statistics.median(beside),
         "beside_least_seconds": min(beside),
+        "beside_cpu_seconds": (own_cpu - sum(session_cpu) + _cpu_of_children() - decoder_cpu) / len(whole),
+        "decoder_cpu_seconds": (_cpu_of_children() - decoder_cpu) / len(whole),
         "ratio": statistics.median(w / b for w, b in zip(whole, bare, strict=True)),
         "stage_seconds": {name: sum(given) / len(whole) for name, given in stages.items()},
         "peak_bytes": _peak_bytes(),
@@ -117,7 +124,7 @@ def measure(packages: tuple[ModelPackage, ...], paths: list[Path], *, repeats: i
 
 
 @contextmanager
-def _watched(stages: dict[str, list[float]], tensors: list[Any]) -> Iterator[None]:
+def _watched(stages: dict[str, list[float]], tensors: list[Any], session_cpu: list[float]) -> Iterator[None]:
     """Time the stages of an answer from outside: the product carries no stopwatch."""
 
     def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -132,7 +139,11 @@ def _watched(stages: dict[str, list[float]], tensors: list[Any]) -> Iterator[Non
 
     def predict(self: OnnxRuntime, planes: Any) -> Any:
         tensors.append((self, prepared(planes, self._package.manifest.input)))
-        return original_predict(self, planes)
+        begun = time.process_time()
+        try:
+            return original_predict(self, planes)
+        finally:
+            session_cpu.append(time.process_time() - begun)
 
     original_predict = OnnxRuntime.predict
     kept = {name: getattr(inference.engine, name) for name in STAGES}
@@ -149,7 +160,7 @@ def _watched(stages: dict[str, list[float]], tensors: list[Any]) -> Iterator[Non
 
 def _myself(*arguments: str) -> str:
     """The last line that this benchmark prints in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.inference", *arguments]
+    command = [sys.executable, "-P", __file__, *arguments]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip().rpartition("\n")[2]
 
 
@@ -160,8 +171,20 @@ def _make_images(folder: Path, count: int) -> None:
 
 def _peak_bytes() -> dict[str, int]:
     """Of this process and of the decoder's, since they began."""
-    children = {int(pid) for known in Path("/proc/self/task").glob("*/children") for pid in known.read_text().split()}
-    return {"parent": _high_water(os.getpid()), "decoder": sum(map(_high_water, children))}
+    return {"parent": _high_water(os.getpid()), "decoder": sum(map(_high_water, _children()))}
+
+
+def _children() -> set[int]:
+    return {int(pid) for known in Path("/proc/self/task").glob("*/children") for pid in known.read_text().split()}
+
+
+def _cpu_of_children() -> float:
+    """Seconds of the decoder, and of those that it started and that have ended."""
+    ticks = 0
+    for pid in _children():
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += sum(map(int, after_name[11:15]))  # user and system, its own and its children's
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _high_water(pid: int) -> int:
@@ -206,6 +229,10 @@ def _print(figures: dict[str, Any]) -> None:
     console.print(
         f"beside them   median {1000 * beside:6.1f} ms, least {1000 * figures['beside_least_seconds']:.1f} ms"
         f"   (bar: {1000 * BESIDE_SECONDS:.0f} ms)"
+    )
+    console.print(
+        f"              processor time {1000 * figures['beside_cpu_seconds']:.1f} ms, "
+        f"{1000 * figures['decoder_cpu_seconds']:.1f} of it the decoder's"
     )
     stages = dict(figures["stage_seconds"])
     stages["heads without session"] = stages.pop("head with session", 0.0) - stages["session"]

@@ -32,7 +32,7 @@ from domain.types import (
     Species,
     View,
 )
-from inference.applicability import contradiction
+from inference.applicability import contradiction, view_rank
 from inference.engine import Engine
 from inference.heart import REASONS as HEART_REASONS
 from inference.manifest import Applicability
@@ -49,6 +49,8 @@ SILENT = {
     "PatientSpeciesDescription": None,
     "PatientBreedCodeSequence": None,
     "PatientBreedDescription": None,
+    "StudyDescription": None,
+    "SeriesDescription": None,
 }
 
 
@@ -241,6 +243,32 @@ def test_the_unknown_is_not_invalid() -> None:
 )
 def test_laterals_of_unknown_side(valid: tuple[View, ...], view: View, fits: bool) -> None:
     assert (contradiction(Applicability(views=valid), _radiograph(view=view)) is None) is fits
+
+
+@pytest.mark.parametrize(
+    ("age", "fits"), [(None, True), (0.5, False), (1.0, True), (8.0, True), (15.0, True), (15.5, False)]
+)
+def test_the_age_group(age: float | None, fits: bool) -> None:
+    valid = Applicability(least_age_years=1.0, most_age_years=15.0)
+    found = contradiction(valid, _radiograph(patient=Patient(species=Species.DOG, age_years=age)))
+    assert (found is None) is fits
+    if found is not None:
+        assert reason(found, Language.ENGLISH) == f"no model for this age ({age} years, valid 1–15)"
+
+
+@pytest.mark.parametrize(
+    ("preferred", "view", "rank"),
+    [
+        ((), View.VENTRODORSAL, 0),
+        ((View.RIGHT_LATERAL, View.VENTRODORSAL), View.RIGHT_LATERAL, 0),
+        ((View.RIGHT_LATERAL, View.VENTRODORSAL), View.LATERAL, 0),
+        ((View.RIGHT_LATERAL, View.VENTRODORSAL), View.VENTRODORSAL, 1),
+        ((View.RIGHT_LATERAL, View.VENTRODORSAL), View.LEFT_LATERAL, 2),
+        ((View.RIGHT_LATERAL,), None, 1),
+    ],
+)
+def test_the_place_of_a_view_among_the_preferred(preferred: tuple[View, ...], view: View | None, rank: int) -> None:
+    assert view_rank(Applicability(preferred_views=preferred), _radiograph(view=view)) == rank
 
 
 def test_the_model_that_came_closest_gives_the_reason(tmp_path: Path) -> None:
