@@ -115,7 +115,9 @@ def test_when_the_whole_decoder_is_killed_the_image_is_tried_once_more(decoder: 
     read(decoder, dx_file(tmp_path / "a.dcm"))
 
     def killed(process: psutil.Process) -> None:
+        child = process.children()[0]
         process.kill()
+        child.wait(10)  # it must not take what is written for the next
         (tmp_path / "pipe").write_bytes(b"")  # returns when the next child has opened it
 
     assert stopped_while_reading(decoder, tmp_path / "pipe", killed).fault == "not_dicom"

@@ -26,6 +26,7 @@ from pydicom.uid import (
 
 from domain.errors import ImageUnreadable
 from domain.types import Region, Source, SpacingSource, Species, View
+from inference.image import compose
 from inference.reading import NotAnImage, read_radiograph, read_ref
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
@@ -34,6 +35,15 @@ Pixels = np.ndarray[Any, np.dtype[Any]]
 
 def grays(path: Path) -> Pixels:
     return read_radiograph(path, assumed_species=None).pixels
+
+
+def composed(content: bytes) -> Pixels:
+    """In this process: for hundreds of files that differ little."""
+
+    def canvas(rows: int, columns: int) -> Pixels:
+        return np.empty((rows, columns), dtype=np.float32)
+
+    return compose(memoryview(content), assumed_species=None, canvas=canvas, bounded=lambda _: None).pixels
 
 
 def ramp(low: int, high: int, dtype: str = "<u2") -> Pixels:
@@ -303,9 +313,8 @@ def test_a_file_cut_anywhere_gets_a_sentence_or_its_true_pixels(tmp_path: Path, 
     content, pixels = whole.read_bytes(), grays(whole)
     read = 0
     for length in range(0, len(content), 29):
-        whole.write_bytes(content[:length])
         try:
-            found = grays(whole)
+            found = composed(content[:length])
         except (ImageUnreadable, NotAnImage) as refused:
             assert "Beispiel" not in str(refused)
         else:
