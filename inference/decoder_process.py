@@ -43,7 +43,7 @@ def main() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):  # meant for the parent, which drains first
             signal.signal(number, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold an animal's name
-        held_bytes = _held_bytes()
+        held_bytes = held_bytes_now()
         prctl = ctypes.CDLL(None).prctl
         gc.collect()
         gc.freeze()  # the children share what was imported
@@ -97,7 +97,7 @@ def _read(path: Path, assumed_species: str | None, held_bytes: int, shared: list
     try:
         with path.open("rb") as file:
             size_bytes = os.fstat(file.fileno()).st_size
-            _bound_memory(held_bytes + size_bytes + READING_BYTES)
+            bound_memory(held_bytes + size_bytes + READING_BYTES)
             content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) if size_bytes else memoryview(b"")
     except OSError as error:
         raise ImageUnreadable("cannot_open", why=error.strerror or "unknown") from error
@@ -109,7 +109,7 @@ def _read(path: Path, assumed_species: str | None, held_bytes: int, shared: list
         return np.frombuffer(mmap.mmap(memory, rows * columns * 4), dtype=np.float32).reshape(rows, columns)
 
     def bounded(samples: int) -> None:
-        _bound_memory(held_bytes + size_bytes + BASE_BYTES + BYTES_A_SAMPLE * samples)
+        bound_memory(held_bytes + size_bytes + BASE_BYTES + BYTES_A_SAMPLE * samples)
 
     species = Species(assumed_species) if assumed_species else None
     radiograph = compose(content, assumed_species=species, canvas=canvas, bounded=bounded)
@@ -123,12 +123,12 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} has no JSON")
 
 
-def _bound_memory(most_bytes: int) -> None:
+def bound_memory(most_bytes: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (most_bytes if hard == resource.RLIM_INFINITY else min(most_bytes, hard), hard))
 
 
-def _held_bytes() -> int:
+def held_bytes_now() -> int:
     """This process's address space (proc(5), statm)."""
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * mmap.PAGESIZE
 

@@ -5,11 +5,12 @@ What the bytes are decides, not what the header calls them: images exist whose t
     JPEG, 8 to 16 bits, any process   libjpeg-turbo (imagecodecs)
     JPEG-LS                           CharLS (pyjpegls, then imagecodecs)
     JPEG 2000                         OpenJPEG (pylibjpeg-openjpeg, then imagecodecs)
-    HTJ2K                             OpenJPEG (pylibjpeg-openjpeg), then OpenJPH (imagecodecs)
+    HTJ2K                             OpenJPEG (pylibjpeg-openjpeg)
     RLE                               pydicom
 
 GDCM is not among them: it reads nothing that these do not, neither 12-bit lossy nor progressive JPEG, and aborts its process
-on broken codestreams (python-gdcm 3.2.6, once in some 2,000 fuzzed files). Even so nothing here is called outside the
+on broken codestreams (python-gdcm 3.2.6, once in some 2,000 fuzzed files). Nor is OpenJPH: of a broken codestream it returns
+memory that nobody has written (imagecodecs 2026.3.6). Even so nothing here is called outside the
 decoder's own process, whose limits bound what a codestream may cost.
 """
 
@@ -246,9 +247,6 @@ _DECODERS: dict[str, tuple[tuple[str, Callable[[bytes, Frame], Values]], ...]] =
         ("pylibjpeg-openjpeg", _openjpeg),
         ("imagecodecs openjpeg", lambda content, _: np.asarray(imagecodecs.jpeg2k_decode(content, numthreads=1))),
     ),
-    "HTJ2K": (
-        ("pylibjpeg-openjpeg", _openjpeg),
-        ("imagecodecs openjph", lambda content, _: np.asarray(imagecodecs.htj2k_decode(content))),
-    ),
+    "HTJ2K": (("pylibjpeg-openjpeg", _openjpeg),),
     "RLE": (("pydicom", _pydicom_rle),),
 }
