@@ -114,7 +114,10 @@ def _decide(
     weight: float,
     least: float,
 ) -> tuple[_Fact | None, Source]:
-    """Bayes with the header as prior. A claim that agrees stays as it is: it may know the side of a lateral."""
+    """Bayes with the header as prior. A claim that agrees stays as it is: it may know the side of a lateral. One that the
+    network has no word for stays too: it cannot tell it from what it knows."""
+    if claimed is not None and not any(same(one, claimed) for one in known):
+        return claimed, Source.HEADER
     prior = np.array([weight if claimed is not None and same(one, claimed) else 1.0 for one in known])
     weighed = chances * prior
     best = int(np.argmax(weighed))

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from factories import dx_file
 from model_factory import constant_package, heart_package
-from pipelines import receive
+from peers import wait_until
+from pipelines import Running, receive, rows
 from pydicom import dcmread
 from typer.testing import CliRunner
 
+import node.worker
 from cli.main import app
 from config.settings import Settings, parse
+from domain.errors import PeerUnavailable
 from domain.identity import Identity
 from domain.types import DocumentKind, FindingOutcome, Outcome, Species, View
 from inference.engine import Engine
@@ -148,3 +152,30 @@ def test_a_node_keeps_a_shadow_s_answers_to_be_compared(tmp_path: Path) -> None:
     assert "Vertebral heart score" in words.output
     nothing = CliRunner().invoke(app, ["models", "compare", "heart@1.0.0", "other", "-c", str(file)])
     assert nothing.exit_code != 0
+
+
+def test_an_inference_server_that_is_away_costs_no_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node.worker, "STORAGE_RETRY_SECONDS", 0.02)
+    pipeline = open_pipeline(
+        parse({"node": {"data_dir": str(tmp_path / "data")}, "study": {"quiet_seconds": 0.1, "max_wait_seconds": 60}})
+    )
+    engine = Engine([load_package(heart_package(tmp_path / "heart"))], threads=1)
+    whole, asked = engine.look, 0
+
+    def away(*arguments: Any, **more: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked <= node.worker.ATTEMPTS + 2:
+            raise PeerUnavailable("the inference server of model heart does not answer")
+        return whole(*arguments, **more)
+
+    monkeypatch.setattr(engine, "look", away)
+    with Running(pipeline, engine):
+        study = receive(pipeline, dx_file(tmp_path / "a.dcm", rows=512, columns=640))
+        wait_until(
+            lambda: rows(pipeline, study)[0].answer is not None, seconds=60, what="the answer, once the server is back"
+        )
+    answer = rows(pipeline, study)[0].answer
+    assert answer is not None
+    assert answer.outcome is Outcome.ANALYSED
+    pipeline.ledger.close()

@@ -114,7 +114,7 @@ def answer(packages: list[ModelPackage], radiograph: Radiograph) -> ImageAnswer:
         (Region.THORAX, (0.3, 0.6, 0.1), (Region.THORAX, Source.HEADER)),
         (Region.THORAX, (0.55, 0.4, 0.05), (Region.THORAX, Source.HEADER)),
         (Region.THORAX, (0.01, 0.98, 0.01), (Region.ABDOMEN, Source.PIXELS)),  # the pixels decide
-        (Region.LIMB, (0.05, 0.9, 0.05), (Region.ABDOMEN, Source.PIXELS)),
+        (Region.LIMB, (0.05, 0.9, 0.05), (Region.LIMB, Source.HEADER)),  # it has no word for a limb
     ],
 )
 def test_the_header_is_a_prior_and_the_pixels_decide(
