@@ -18,12 +18,17 @@ from node.models import threads_for_one_run, used_packages
 from node.offline import AnalysedStudy, Analysis, analyse_files
 from node.writing import Writing
 
+NOT_DICOM = "not_dicom"
+
 
 def analyse(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="DICOM files and folders.", exists=True)],
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the SR and the overlays.")] = None,
     species: Annotated[Species, typer.Option("--species", help="Assumed where the header is silent.")] = Species.DOG,
-    language: Annotated[Language | None, typer.Option("--language", help="Of the documents.")] = None,
+    language: Annotated[
+        Language | None,
+        typer.Option("--language", help="Of the documents; else the settings', ko by default."),
+    ] = None,
     config: ConfigOption = DEFAULT_FILE,
     json: JsonOption = False,
 ) -> None:
@@ -193,11 +198,20 @@ def _print(analysis: Analysis) -> None:
                 console.print(f"  {model}: {terms.phrase('not_a_diagnosis', Language.ENGLISH)}")
         for document in study.documents:
             console.print(f"  {document.kind.value} {document.path}")
+    strange = [each for each in analysis.rejected if each.reason.details.get("error") == NOT_DICOM]
     for refused in analysis.rejected:
-        console.print(f"rejected {refused.path}: {terms.reason(refused.reason, Language.ENGLISH)}")
+        if len(strange) == 1 or refused not in strange:
+            console.print(f"rejected {refused.path}: {terms.reason(refused.reason, Language.ENGLISH)}")
     images = [item for study in analysis.studies for item in study.images]
     measured = sum(any(finding.measurements for m in item.answer.models for finding in m.findings) for item in images)
-    console.print(f"{len(images)} images, {measured} measured; {len(analysis.rejected)} files not read.")
+    console.print(f"{_count(len(images), 'image')}, {measured} measured; {_count(len(analysis.rejected), 'file')} not read.")
+    if len(strange) > 1:
+        console.print(f"{len(strange)} of the files are no DICOM files.")
+
+
+def _count(number: int, noun: str) -> str:
+    """ "1 image", "2 images" """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _words(finding: Finding) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from domain.types import DocumentKind, SrGeometry
+from domain.types import DocumentKind, Language, SrGeometry
 
 
 class Profile(StrEnum):
@@ -20,6 +20,7 @@ class Profile(StrEnum):
 class Preset:
     documents: tuple[DocumentKind, ...]
     sr_geometry: SrGeometry = SrGeometry.MEASURED
+    language: Language | None = None  # the node's: every viewer here shows Korean
     comprehensive_3d: bool = False
 
 
@@ -32,10 +33,12 @@ PROFILES = {
     Profile.ORTHANC_STONE: Preset(documents=(DocumentKind.SR, DocumentKind.SC), sr_geometry=SrGeometry.REGION),
     # Prints any SR, and applies presentation states.
     Profile.WEASIS: Preset(documents=(DocumentKind.SR, DocumentKind.SC, DocumentKind.GSPS)),
-    # AI Results (AIR): Comprehensive 3D SR with regions, and the set of results as a Key Object Selection.
+    # AI Results (AIR): Comprehensive 3D SR with regions, and the set of results as a Key Object Selection. In English, for
+    # other makers' programs read it and merge it with their own.
     Profile.IHE_AIR: Preset(
         documents=(DocumentKind.SR, DocumentKind.KOS, DocumentKind.SC),
         sr_geometry=SrGeometry.REGION,
         comprehensive_3d=True,
+        language=Language.ENGLISH,
     ),
 }

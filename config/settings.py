@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import difflib
 import ipaddress
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -195,7 +196,7 @@ class Destination(_Section):
         """How documents for this destination are written: what is said here, else what its profile says."""
         profile = PROFILES[self.profile]
         return Style(
-            language=self.language or node_language,
+            language=self.language or profile.language or node_language,
             sr_geometry=self.sr_geometry or profile.sr_geometry,
             comprehensive_3d=profile.comprehensive_3d,
             overlay_longest_side=self.overlay_longest_side,
@@ -338,12 +339,26 @@ def parse(content: dict[str, Any]) -> Settings:
         raise SettingsInvalid([_fault(item["loc"], item["msg"], item.get("input")) for item in error.errors()]) from error
 
 
+def _keys_beside(location: tuple[int | str, ...]) -> tuple[str, ...]:
+    """What the section that holds a key knows."""
+    section: type[BaseModel] = Settings
+    for part in location[:-1]:
+        if isinstance(part, str) and part in section.model_fields:
+            annotation = section.model_fields[part].annotation
+            inner = (each for each in (annotation, *get_args(annotation)) if isinstance(each, type))
+            section = next((each for each in inner if issubclass(each, BaseModel)), section)
+    return tuple(section.model_fields)
+
+
 def _fault(location: tuple[int | str, ...], message: str, given: object) -> str:
     key = ""
     for part in location:
         key += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if key else str(part)
     if message == "Extra inputs are not permitted":
-        return f"{key}: there is no such key"
+        near = difflib.get_close_matches(str(location[-1]), _keys_beside(location), n=1)
+        return f"{key}: there is no such key" + (f"; did you mean {near[0]}?" if near else "")
+    if message.startswith("Tuple should have at least 1 item"):
+        return f"{key}: name at least one, or leave the key out"
     if message == "Input should be a valid tuple" and location[-1] in ("modality", "destination", "notify", "model"):
         return f"{key}: write it with two brackets, [[{key}]]"
     said = message.removeprefix("Value error, ")

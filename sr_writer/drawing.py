@@ -13,6 +13,7 @@ from domain import terms
 from domain.types import Evidence, Language
 from sr_writer import marks, panel
 from sr_writer.marks import Numbered, Scale
+from sr_writer.side_markers import bright_marks
 from sr_writer.typeset import BOLD, GROUND, WHITE, fit
 
 LONGEST_SIDE = 1600  # of the radiograph, in pixels
@@ -77,7 +78,7 @@ def draw_radiograph(
     ground.paste(Image.fromarray(_levels(pixels)).resize(size, resampling).convert("RGB"), corner)
     unit = max(0.6, max(size) / LONGEST_SIDE)
     scale = Scale(columns=size[0] / columns, rows=size[1] / rows, unit=unit, offset=corner)
-    return marks.draw(ground, items, scale, language=language, text_px=text_px)
+    return marks.draw(ground, items, scale, language=language, text_px=text_px, spared=bright_marks(pixels))
 
 
 def size_of(pixels: npt.NDArray[np.float32], pixel_aspect: float, longest_side: int) -> tuple[int, int]:

@@ -119,11 +119,19 @@ def text_size(width_px: float) -> int:
 
 
 def draw(
-    picture: Image.Image, findings: Sequence[Numbered], scale: Scale, *, language: Language, text_px: int
+    picture: Image.Image,
+    findings: Sequence[Numbered],
+    scale: Scale,
+    *,
+    language: Language,
+    text_px: int,
+    spared: Sequence[Box] = (),
 ) -> Image.Image:
-    """The picture with its marks and labels, lengthened below where labels found no place in it."""
+    """The picture with its marks and labels, lengthened below where labels found no place in it. spared: parts of the
+    radiograph, in its own pixels, that no label may cover."""
     shown = [item for item in findings if item.is_drawn]
-    kept = _Kept()
+    corners = [(scale((box.left, box.top)), scale((box.right, box.bottom))) for box in spared]
+    kept = _Kept(boxes=[labels.bounds(pair) for pair in corners])
     for item in shown:
         _lines(picture, item, scale, kept, language)
     return _labels(picture, shown, scale, kept, language=language, text_px=text_px)

@@ -18,7 +18,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "taken": ("X-ray taken on {date}", "엑스레이 촬영일 {date}"),
     "vhs": ("Heart size compared with the spine (VHS)", "척추와 비교한 심장 크기 (VHS)"),
     "vhs_meaning": (
-        "VHS says how many vertebrae (v, the small bones of the spine) are as long as the heart's length and width together.",
+        "VHS says how many vertebrae (v, small bones of the spine) are as long as the heart's length and width together.",
         "VHS는 심장의 길이와 너비를 더한 값이 척추뼈(v) 몇 개의 길이와 같은지를 나타냅니다.",
     ),
     "below": ("below the usual range", "참고 범위보다 작음"),
@@ -82,8 +82,16 @@ WORDS: dict[str, tuple[str, str]] = {
 WHY = {  # codes of reasons
     "unreadable": "why_unreadable",
     **dict.fromkeys(
-        ("no_model", "no_model_for_region", "no_model_for_species", "no_model_for_view", "no_model_for_modality")
-        + ("no_model_for_age", "resolution_too_low", "not_a_lateral_thorax"),
+        (
+            "no_model",
+            "no_model_for_age",
+            "no_model_for_modality",
+            "no_model_for_region",
+            "no_model_for_species",
+            "no_model_for_view",
+            "not_a_lateral_thorax",
+            "resolution_too_low",
+        ),
         "why_unknown",
     ),
     **dict.fromkeys(

@@ -281,3 +281,14 @@ def test_a_test_study_is_filed_found_again_and_withdrawn(houndsfield: Houndsfiel
         assert ds.StudyDescription.startswith("TEST")
     assert one_sentence(houndsfield("send-test", "pacs"))
     assert one_sentence(houndsfield("send-test", "nobody"))
+
+
+def test_analyse_counts_in_words_and_passes_over_what_is_no_dicom(houndsfield: Houndsfield, tmp_path: Path) -> None:
+    stifle = {"BodyPartExamined": "STIFLE", "AnatomicRegionSequence": None}
+    dx_file(tmp_path / "in" / "a.dcm", pixels=gradient(400, 500), **stifle)
+    for name in ("notes.txt", "list.txt"):
+        (tmp_path / "in" / name).write_text("no image")
+    done = houndsfield("analyse", tmp_path / "in")
+    assert done.status == 0
+    assert done.out.endswith("1 image, 0 measured; 2 files not read.\n2 of the files are no DICOM files.\n")
+    assert "notes.txt" not in done.out

@@ -24,7 +24,9 @@ def faults(content: dict[str, object]) -> list[str]:
         ({"node": {"port": 0}}, r"node\.port: .*greater than or equal to 1"),
         ({"node": {"ae_title": ""}}, r"node\.ae_title: an AE title has 1 to 16 characters"),
         ({"node": {"ae_title": "SEVENTEEN_LETTERS"}}, r"node\.ae_title: an AE title has at most 16"),
-        ({"node": {"prot": 104}}, r"node\.prot: there is no such key"),
+        ({"node": {"prot": 104}}, r"node\.prot: there is no such key; did you mean port\?"),
+        ({"destination": [{"documnets": ["sr"]}]}, r"destination\[1\]\.documnets: there .*; did you mean documents\?"),
+        ({"destination": [{"name": "p", "documents": []}]}, r"documents: name at least one, or leave the key out"),
         ({"modality": [{"name": "a", "ae_title": ""}]}, r'modality\[1\]: ae_title may be "" only together with host'),
         ({"modality": [{"name": "a", "ae_title": "A", "host": "room"}]}, r"modality\[1\]\.host: an address such as"),
         ({"destination": [{"name": "p", "ae_title": "P"}]}, r'destination\[1\]: kind = "dimse" needs host'),
@@ -45,7 +47,7 @@ def faults(content: dict[str, object]) -> list[str]:
         ({"model": [{"name": "a", "url": "gpu"}]}, r"model\[1\]\.url: an address such as"),
         ({"model": [{"name": "a"}, {"name": "a"}]}, r"\[\[model\]\] name 'a' is used twice"),
         ({"model": {"name": "a"}}, r"model: write it with two brackets, \[\[model\]\]"),
-        ({"study": {"expected_views": {"thorax": []}}}, r"study\.expected_views\.thorax: .*at least 1 item"),
+        ({"study": {"expected_views": {"thorax": []}}}, r"study\.expected_views\.thorax: name at least one"),
     ],
 )
 def test_a_fault_is_named_by_its_key(content: dict[str, object], said: str) -> None:
@@ -105,6 +107,9 @@ def test_a_profile_decides_what_is_not_said() -> None:
     (said,) = parse({"destination": [pacs | {"profile": "ihe-air", "documents": ["sc"], "sr_geometry": "both"}]}).destination
     assert (said.wanted, said.style(Language.KOREAN).sr_geometry) == (("sc",), SrGeometry.BOTH)
     assert said.style(Language.KOREAN).comprehensive_3d
+    assert said.style(Language.KOREAN).language is Language.ENGLISH  # read by other makers' programs
+    (air,) = parse({"destination": [pacs | {"profile": "ihe-air", "language": "ko"}]}).destination
+    assert air.style(Language.ENGLISH).language is Language.KOREAN
     (korean, english) = parse({"destination": [pacs, pacs | {"name": "q", "language": "en"}]}).destination
     assert [to.style(Language.KOREAN).language for to in (korean, english)] == [Language.KOREAN, Language.ENGLISH]
 

@@ -73,9 +73,11 @@ def test_the_sources_set_is_kept_where_it_holds_the_text(
 
 @given(
     declared=st.sampled_from(
-        [(), UTF_8, KOREAN, ("ISO_IR 100",), ("ISO_IR 13",), ("ISO_IR 144",), ("ISO_IR 126",), ("GB18030",), ("GBK",)]
-        + [("", "ISO 2022 IR 87"), ("ISO 2022 IR 13", "ISO 2022 IR 87", "ISO 2022 IR 159"), ("", "ISO 2022 IR 58")]
-        + [("", "ISO 2022 IR 100", "ISO 2022 IR 144", "ISO 2022 IR 126"), ("nonsense",)]
+        [
+            *((), UTF_8, KOREAN, ("ISO_IR 100",), ("ISO_IR 13",), ("ISO_IR 144",), ("ISO_IR 126",), ("GB18030",), ("GBK",)),
+            *(("", "ISO 2022 IR 87"), ("ISO 2022 IR 13", "ISO 2022 IR 87", "ISO 2022 IR 159"), ("", "ISO 2022 IR 58")),
+            *(("", "ISO 2022 IR 100", "ISO 2022 IR 144", "ISO 2022 IR 126"), ("nonsense",)),
+        ]
     ),
     name=st.text(alphabet="가힣펲洪吉山乗ﾔやЛюΔé^=Aa ", min_size=1, max_size=12).filter(lambda text: text.count("=") < 3),
     text=st.text(alphabet="山乗東ﾔやЛюΔé한;^= ", min_size=1, max_size=12)

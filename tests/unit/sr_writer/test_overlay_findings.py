@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from answers import INTERVAL, MODEL, VALIDATED, evidence
 from factories import dx_file
-from overlays import COLUMNS, EN, drawn, near, radiograph, source
+from overlays import COLUMNS, EN, drawn, gray, near, radiograph, source
 
 from domain import codes, terms
 from domain.types import (
@@ -29,7 +29,8 @@ from domain.types import (
 from sr_writer import strokes
 from sr_writer.marks import numbered, outlines, text_size
 from sr_writer.panel import headline, of_image, verdicts
-from sr_writer.typeset import BOLD, ORANGE, font
+from sr_writer.side_markers import bright_marks
+from sr_writer.typeset import BOLD, ORANGE, WHITE, font
 
 
 def finding(
@@ -206,3 +207,54 @@ def test_that_a_demonstration_saw_nothing_is_no_clean_bill_of_health(
     item = evidence(dx_file(tmp_path / "a.dcm"), "nothing seen", model=model)
     notes = headline([item.answer], language).notes
     assert (terms.phrase("unvalidated", language) in notes) is (model is MODEL)
+
+
+def test_no_label_covers_a_side_marker(tmp_path: Path) -> None:
+    """A bright letter stands where the label would."""
+    item = with_findings(source(tmp_path, "measured"), finding(0, PRESENT, outline(40, 170, 340, 420)))
+    drawn_on = (radiograph(drawn(item)) != 128).any(axis=2)
+    drawn_on[130:460, :380] = False  # the finding, and most of its leader
+    row, column = (int(np.median(places)) for places in np.nonzero(drawn_on))
+    marker = np.s_[row - 20 : row + 20, column - 20 : column + 20]
+    pixels = gray()
+    pixels[marker] = 1.0
+    assert drawn_on[marker].all()
+    assert (radiograph(drawn(item, pixels=pixels))[marker] == 255).all()
+
+
+def test_a_film_with_a_white_ground_has_no_marker_everywhere() -> None:
+    pixels = gray(level=1.0)
+    pixels[300:900, 400:1200] = 0.4
+    assert bright_marks(pixels) == []
+
+
+def test_a_model_that_broke_beside_another_is_said_in_the_banner(tmp_path: Path) -> None:
+    item = source(tmp_path, "measured")
+    broken = replace(
+        item.answer.models[0],
+        model=replace(MODEL, name="pleura", device_uid="2.25.9"),
+        outcome=Outcome.FAILED,
+        reason=Reason(code="model_failed"),
+        findings=(),
+    )
+    whole, partly = (headline([replace(item.answer, models=(item.answer.models[0], *more))], EN) for more in ((), (broken,)))
+    assert (whole.striped, whole.signal) == (False, WHITE)
+    assert (partly.striped, partly.signal) == (True, ORANGE)
+    assert f"pleura {MODEL.version}: ANALYSIS FAILED" in partly.notes
+    assert partly.verdicts == whole.verdicts
+
+
+def test_left_and_right_are_told_apart_in_the_banner(tmp_path: Path) -> None:
+    hips = (
+        replace(finding(0, PRESENT, probability=0.81), laterality=codes.RIGHT),
+        replace(finding(0, UNCERTAIN, probability=0.52), laterality=codes.LEFT),
+    )
+    (said, _), *_ = headline([with_findings(source(tmp_path, "measured"), *hips).answer], EN).verdicts
+    assert said.count("right") == 1
+    assert said.count("left") == 1
+
+
+def test_that_nothing_was_seen_carries_its_caution_in_the_largest_type(tmp_path: Path) -> None:
+    absent = [finding(number, ABSENT, probability=0.03) for number in range(3)]
+    ((said, _),) = headline([with_findings(source(tmp_path, "measured"), *absent).answer], EN).verdicts
+    assert said == "None of 3 findings seen – disease not excluded"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -142,3 +143,38 @@ def test_only_a_report_of_the_same_study_model_and_style_is_confirmed(tmp_path: 
 def test_a_signer_is_hidden_from_repr() -> None:
     assert "Kim" not in repr(PERSON)
     assert "Hospital" not in repr(PERSON)
+
+
+def test_a_revision_that_is_not_above_its_predecessors_is_refused(tmp_path: Path) -> None:
+    whole, first = reports(tmp_path)
+    again = write_report(replace(whole, revision=5), identity=Identity(), style=STYLE, directory=tmp_path)
+    with pytest.raises(ValueError, match="above its predecessor"):
+        sign(whole, again, tmp_path)
+    assert sign(whole, first, tmp_path).kind is first.kind
+
+
+@pytest.mark.parametrize(
+    ("name", "organization", "sentence"),
+    [
+        ("Kim\\Minji", "Hospital", "no backslash"),
+        ("Kim^Minji", "Hospital\n", "no control character"),
+        ("K" * 65, "Hospital", "64 letters"),
+        ("A=B=C=D", "Hospital", "three spellings"),
+        ("Kim^Minji", "H" * 65, "organization has at most 64"),
+    ],
+)
+def test_a_signer_that_dicom_cannot_hold_is_refused_without_being_quoted(
+    tmp_path: Path, name: str, organization: str, sentence: str
+) -> None:
+    whole, first = reports(tmp_path)
+    with pytest.raises(ValueError, match=sentence) as refused:
+        sign(whole, first, tmp_path, person=Signer(name=name, organization=organization))
+    assert name not in str(refused.value)
+
+
+def test_no_warning_quotes_a_signers_name(tmp_path: Path) -> None:
+    whole, first = reports(tmp_path)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        sign(whole, first, tmp_path, person=Signer(name="Kimminji", organization="Hospital"))
+    assert not [warning for warning in said if "Kimminji" in str(warning.message)]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from answers import EVERY, INTERVAL, MODEL, VALIDATED, evidence, findings, report
+from answers import EVERY, INTERVAL, MODEL, VALIDATED, evidence, findings, report, vhs
 from factories import dx_file
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -241,3 +241,36 @@ def test_an_absence_is_never_consistent_with_anything() -> None:
     absent = next(f for f in findings("2.25.1") if f.outcome is FindingOutcome.ABSENT)
     for language in Language:
         assert not list(narrative.hedged(absent, language, MODEL))
+
+
+@pytest.mark.parametrize(("score", "step"), [(11.4, "echocardiography"), (7.9, "hydration and blood volume")])
+def test_a_small_heart_gets_no_advice_for_a_large_one(tmp_path: Path, score: float, step: str) -> None:
+    path = dx_file(tmp_path / "a.dcm")
+    item = evidence(path, "measured", model=VALIDATED)
+    finding = vhs(item.answer.ref.sop_instance_uid, score=score)
+    spoken = replace(item.answer.models[0], findings=(finding,))
+    whole = report([replace(item, answer=replace(item.answer, models=(spoken,)))])
+    said = [line for line in narrative.next_steps(whole, Language.ENGLISH) if line.startswith("A heart size")]
+    assert len(said) == 1
+    assert step in said[0]
+
+
+def test_an_unread_image_is_described_by_its_header(tmp_path: Path) -> None:
+    path = dx_file(tmp_path / "a.dcm", ViewPosition="LL")
+    item = evidence(path, "failed")
+    answer = replace(item.answer, species=None, region=None, view=None)
+    ds = written(report([replace(item, answer=answer)]), tmp_path)
+    said = texts(ds)
+    assert "Animal: Canine (from the header)" in said
+    assert "CHEST (from the header), LL (from the header)" in said
+    assert "unknown; View" not in said
+
+
+def test_an_image_that_no_model_was_for_is_counted_in_the_impression(tmp_path: Path) -> None:
+    items = [evidence(dx_file(tmp_path / f"{n}.dcm", instance=n), k) for n, k in ((1, "measured"), (2, "declined"))]
+    assert "Not analysed: 1 of 2 images." in section(written(report(items), tmp_path), "Impressions")
+
+
+def test_the_scale_says_what_its_millimetres_are(tmp_path: Path) -> None:
+    ds = written(of(tmp_path, "findings"), tmp_path)
+    assert "0.15 mm (at the detector, larger than in the animal)" in texts(ds)
