@@ -106,7 +106,9 @@ def _read(path: Path, assumed_species: str | None, held_bytes: int, shared: list
         memory = os.memfd_create("grays", os.MFD_ALLOW_SEALING)
         os.ftruncate(memory, rows * columns * 4)
         shared.append(memory)
-        return np.frombuffer(mmap.mmap(memory, rows * columns * 4), dtype=np.float32).reshape(rows, columns)
+        # Populated at once, which is faster than page by page.
+        mapped = mmap.mmap(memory, rows * columns * 4, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
+        return np.frombuffer(mapped, dtype=np.float32).reshape(rows, columns)
 
     def bounded(samples: int) -> None:
         bound_memory(held_bytes + size_bytes + BASE_BYTES + BYTES_A_SAMPLE * samples)
