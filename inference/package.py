@@ -11,7 +11,6 @@ import hashlib
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
@@ -159,10 +158,9 @@ def find_packages(
 
 
 def _shipped() -> list[Path]:
-    try:
-        return [Path(str(entry)) for entry in resources.files("models").iterdir()]
-    except ModuleNotFoundError:
-        return []
+    """Beside this room, wherever it is installed: by name, a folder `models` where the program was started could be meant."""
+    folder = Path(__file__).parents[1] / "models"
+    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _package_folders(entries: list[Path]) -> list[Path]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +112,13 @@ def test_a_broken_or_doubled_package_stops_instead_of_vanishing(tmp_path: Path, 
 def test_shipped_packages_come_from_the_installed_folder() -> None:
     here = Path(__file__).parents[3] / "models"
     assert {path.parent for path in package_module._shipped()} == {here}
+
+
+def test_a_folder_of_that_name_where_the_program_starts_hides_no_model(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    script = "from inference.package import find_packages; print(*(one.name for one in find_packages()))"
+    found = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "canine-thorax-vhs" in found.stdout
 
 
 def names(directory: Path) -> list[str]:
