@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import sys
 import tempfile
 import time
@@ -93,7 +92,7 @@ class Soak:
     def _kill(self) -> None:
         victims = self.victims.pids(self.dice.choice(("scp", "worker")))
         if victims:
-            self.victims.signal(victims[0], signal.SIGKILL)
+            self.victims.kill(victims[0])
             self.deaths += 1
 
     def _outage(self) -> None:

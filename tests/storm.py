@@ -11,7 +11,6 @@ import hashlib
 import logging
 import os
 import random
-import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import psutil  # type: ignore[import-untyped]
 import sqlalchemy as sa
 from brokers import rabbitmq
 from factories import dx_file
@@ -39,7 +39,7 @@ from servers import postgresql
 
 from config.settings import Settings, load
 from delivery.store import StoreState, store
-from domain.errors import HoundsfieldError
+from domain.errors import HoundsfieldError, StorageUnavailable
 from domain.types import Peer
 from ledger import schema
 from ledger.store import Ledger
@@ -214,7 +214,8 @@ class Parts:
         self._stop.set()
         self._keeper.join()
         for _, process in self._running:
-            process.send_signal(signal.SIGCONT)
+            if process.poll() is None:
+                self.wake(process.pid)
             process.terminate()
         ended = [process.wait(40) for _, process in self._running]
         self._log.close()
@@ -226,9 +227,18 @@ class Parts:
     def pids(self, command: str) -> list[int]:
         return [process.pid for each, process in self._running if each == command and process.poll() is None]
 
-    def signal(self, pid: int, number: signal.Signals) -> None:
-        """To a process of ours, and to no other."""
-        next(process for _, process in self._running if process.pid == pid).send_signal(number)
+    def kill(self, pid: int) -> None:
+        """A process of ours, and no other."""
+        next(process for _, process in self._running if process.pid == pid).kill()
+
+    def stop(self, pid: int) -> None:
+        """Nothing of it runs until `wake`: a machine that sleeps, or swaps."""
+        for process in _with_children(pid):
+            process.suspend()
+
+    def wake(self, pid: int) -> None:
+        for process in _with_children(pid):
+            process.resume()
 
     def log(self) -> str:
         return (self._settings.parent / "parts.log").read_text(errors="replace")
@@ -242,6 +252,11 @@ class Parts:
             self._running = [
                 (command, process if process.poll() is None else self._start(command)) for command, process in self._running
             ]
+
+
+def _with_children(pid: int) -> list[psutil.Process]:
+    parent = psutil.Process(pid)
+    return [parent, *parent.children(recursive=True)]
 
 
 @dataclass(kw_only=True)
@@ -316,10 +331,15 @@ def _holds(spooled: Path, sent: Path) -> bool:
 
 def age(ledger: Ledger, seconds: float) -> None:
     """Time passes: everything that the ledger knows is so much longer ago, except that what runs is still alive."""
-    with ledger.transaction() as tx:
-        for table in (schema.task, schema.delivery, schema.destination, schema.study, schema.image):
-            times = [column for column in table.c if isinstance(column.type, sa.Float) and column.name != "lease_until"]
-            tx.connection.execute(sa.update(table).values({column: column - seconds for column in times}))
+    for table in (schema.task, schema.delivery, schema.destination, schema.study, schema.image):
+        times = [column for column in table.c if isinstance(column.type, sa.Float) and column.name != "lease_until"]
+        while True:
+            try:
+                with ledger.transaction() as tx:
+                    tx.connection.execute(sa.update(table).values({column: column - seconds for column in times}))
+                break
+            except StorageUnavailable:  # PostgreSQL ends one of two that wait for each other: no worker locks all rows
+                time.sleep(0.1)
 
 
 def expire_leases(ledger: Ledger) -> None:
@@ -368,7 +388,7 @@ def chaos(folder: Path, name: Backend, *, seed: int, seconds: float, kill_every_
                 time.sleep(kill_every_seconds)
                 victims = parts.pids(dice.choice(("scp", "worker", "worker", "worker")))
                 if victims:
-                    parts.signal(dice.choice(victims), signal.SIGKILL)
+                    parts.kill(dice.choice(victims))
                     deaths += 1
                 dice.choice(archives).behave(dice.choice(("well", "well", "busy", "cuts")))
             for archive in archives:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,13 +64,14 @@ class Scene:
             self.send()
             wait_until(lambda: self.running(kind), seconds=30, what=f"a task {kind} to run")
             (pid,) = parts.pids("worker")
-            parts.signal(pid, signal.SIGSTOP)
+            parts.stop(pid)
             try:
                 if self.running(kind):
+                    expire_leases(self.ledger)
                     return pid
-            except StorageUnavailable:  # it holds the lock of SQLite
+            except StorageUnavailable:  # it holds a lock of the database
                 pass
-            parts.signal(pid, signal.SIGCONT)
+            parts.wake(pid)
         raise AssertionError(f"no task {kind} was caught in the middle")
 
     def assert_nothing_twice(self) -> None:
@@ -108,10 +108,9 @@ def test_a_worker_stopped_past_its_lease_is_fenced(tmp_path: Path, name: Backend
         zombie = at.stop_in(kind, first)
         at.pacs.behave("well")
         with Parts(at.file, ["worker"]):
-            expire_leases(at.ledger)
             wait_for_all_work(at.ledger, seconds=60)
             filed = len(at.pacs.uids())
-            first.signal(zombie, signal.SIGCONT)
+            first.wake(zombie)
             wait_until(lambda: "lease lost" in first.log(), seconds=30, what="the woken worker to notice")
             wait_for_all_work(at.ledger, seconds=30)
         assert len(at.pacs.uids()) == filed
@@ -123,7 +122,7 @@ def test_an_image_that_comes_while_its_study_is_reported_makes_a_revision(tmp_pa
     with scene(tmp_path, name) as at, Parts(at.file, ["worker"]) as parts:
         worker = at.stop_in("study", parts)
         at.send()
-        parts.signal(worker, signal.SIGCONT)
+        parts.wake(worker)
         wait_for_all_work(at.ledger, seconds=60)
         with at.ledger.transaction() as tx:
             (revision,) = tx.connection.scalars(sa.select(schema.study.c.revision))
