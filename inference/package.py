@@ -158,7 +158,7 @@ def find_packages(
 
 
 def _shipped() -> list[Path]:
-    """Beside this room, wherever it is installed: by name, a folder `models` where the program was started could be meant."""
+    """Beside this room, wherever that is: by its name, a folder `models` where the program was started could be meant."""
     folder = Path(__file__).parents[1] / "models"
     return list(folder.iterdir()) if folder.is_dir() else []
 
