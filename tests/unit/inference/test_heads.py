@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from model_factory import constant_package
-from scipy.ndimage import binary_fill_holes
 
 from domain import codes
 from domain.errors import ModelInvalid
@@ -30,7 +29,6 @@ from domain.types import (
 from inference.checking import check_package
 from inference.engine import Engine
 from inference.manifest import Calibration
-from inference.outline import outline, parts
 from inference.package import load_package
 from inference.tensors import calibrated, probabilities
 
@@ -362,25 +360,6 @@ def test_the_cardiothoracic_ratio(tmp_path: Path) -> None:
     assert measurement.interval is not None
     *_, without = findings(tmp_path, {"masks": discs(heart=0.0)}, MASKS.replace("{ratio}", ratio))
     assert without.outcome is FindingOutcome.NOT_ASSESSABLE
-
-
-@given(st.integers(0, 2**32 - 1), st.floats(0.3, 0.7))
-def test_an_exact_outline_encloses_what_the_part_covers(seed: int, share: float) -> None:
-    mask = np.random.default_rng(seed).random((7, 9)) < share
-    for part in parts(mask, least_pixels=1, most=100):
-        ring = outline(part, tolerance=0.0)
-        closed = tuple(map(tuple, np.concatenate([ring, ring[:1]])))
-        assert area(closed) == binary_fill_holes(part, structure=np.ones((3, 3))).sum()
-        assert (ring.min(axis=0) == np.argwhere(part).min(axis=0)[::-1]).all()
-        assert (ring.max(axis=0) == np.argwhere(part).max(axis=0)[::-1] + 1).all()
-
-
-def test_an_outline_has_no_more_corners_than_it_needs() -> None:
-    y, x = np.mgrid[0:200, 0:200]
-    disc = (x - 100) ** 2 + (y - 100) ** 2 < 80**2
-    ring = outline(disc, tolerance=1.0)
-    assert 12 < len(ring) < 80
-    assert area(tuple(map(tuple, np.concatenate([ring, ring[:1]])))) == pytest.approx(disc.sum(), rel=0.02)
 
 
 # Checking
