@@ -85,7 +85,7 @@ def _answer(parent: socket.socket, asked: dict[str, Any], held_bytes: int) -> No
         answer = {"not_an_image": True}
     except ImageUnreadable as error:
         answer = {"fault": error.fault, "details": error.details}
-    except (MemoryError, RecursionError):
+    except MemoryError:
         answer = {"fault": "needs_memory"}
     except Exception:  # noqa: BLE001  whatever else the broken bytes provoke: the answer is that they are broken
         answer = {"fault": "structure_broken"}
