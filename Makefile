@@ -47,6 +47,7 @@ bench:
 	@PYTHONPATH=tests scripts/isolated .venv/bin/python -P benchmarks/receive_pdu.py
 	@PYTHONPATH=tests scripts/isolated .venv/bin/python -P benchmarks/answer.py
 	@PYTHONPATH=tests .venv/bin/python -P benchmarks/documents.py
+	@.venv/bin/python -P benchmarks/inference.py
 	@PYTHONPATH=tests scripts/isolated .venv/bin/python -P benchmarks/two_machines.py
 
 chaos soak:
