@@ -3,9 +3,10 @@
     scripts/isolated .venv/bin/python benchmarks/receive.py [--rounds 5] [--json FILE] [--folder DISK]
 
 The same files are sent by DCMTK's storescu, one association per sender, to DCMTK's storescp --fork, storescp --fork +B
-(writes the bytes as they come), Orthanc and the node, in turn within each round, so that a busy machine slows them alike. The
-node is a process of its own (`houndsfield scp`) and keeps its promise meanwhile: an image is answered after fsync of file and
-folder and after the ledger's commit; storescp and Orthanc promise nothing of the kind. Every round sends images never seen.
+(writes the bytes as they come), Orthanc and the node, in turn within each round, so that a busy machine slows them alike.
+The node is a process of its own (`houndsfield scp`) and keeps its promise meanwhile: an image is answered after fsync of
+file and folder and after the ledger's commit; storescp and Orthanc promise nothing of the kind. Every round sends images
+never seen before.
 
 Printed: medians of the rounds, and the ratio to the faster storescp and to Orthanc. Exit status 1 when an image is lost.
 """

@@ -16,6 +16,7 @@ from domain.errors import HoundsfieldError, PeerUnavailable, SettingsInvalid
 from domain.types import Peer
 from ledger import alarms, peers
 from ledger import status as ledger_status
+from node import upkeep
 from node.models import used_packages
 from node.parts import open_ledger
 from node.supervisor import supervised
@@ -68,7 +69,11 @@ def _collect(settings: Settings) -> dict[str, Any]:
         workers = {part: age for part, age in peers.heartbeats(tx).items() if part.startswith("worker@")}
         destinations = peers.destinations(tx, names)
         refused = peers.refused_callers(tx)
-        tasks = ledger_status.task_counts(tx)
+        tasks = {
+            kind: counts
+            for kind, counts in ledger_status.task_counts(tx).items()
+            if kind != upkeep.KIND or "dead" in counts  # which is always owed
+        }
         studies_in_work = ledger_status.studies_in_work(tx)
         done = ledger_status.done_by_day(tx, days=1)
         open_alarms = alarms.open_alarms(tx)

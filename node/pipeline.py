@@ -54,7 +54,7 @@ from spool import Spool
 
 log = structlog.get_logger()
 
-PENDING_IMAGES_SECONDS = 0.1  # the study is quiet, but an image of it is still being read
+PENDING_IMAGES_SECONDS = (0.1, 2.0)  # the study is quiet, but an image of it is still being read: look again, ever slower
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,8 @@ class Pipeline:
             newest = {row.sop_instance_uid: row for row in images.of_study(tx, task.key)}  # of each SOP Instance
             study = images.get_study(tx, task.key)
             if any(row.answer is None for row in newest.values()):
-                tasks.postpone(tx, task, seconds=PENDING_IMAGES_SECONDS)
+                soonest, latest = PENDING_IMAGES_SECONDS
+                tasks.postpone(tx, task, seconds=min(max(soonest, (tx.now - task.started_at) / 4), latest))
                 return "waits for its images"
             evidence = [item for item in map(evidence_of, newest.values()) if is_image(item)]
             made_of = digest({"evidence": sorted(f"{item.answer!r} {item.sha256}" for item in evidence)})

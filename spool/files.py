@@ -23,8 +23,8 @@ from domain.types import Received
 
 Bytes = bytes | bytearray | memoryview
 
-# Writing past the page cache needs memory, offset and length in multiples of this. A 14 MB radiograph takes 5 ms so; 8 otherwise,
-# and 40 where the kernel first has to find free pages. What is synced at once gains nothing from the cache.
+# Writing past the page cache needs memory, offset and length in multiples of this. A 14 MB radiograph takes 5 ms so; 8
+# otherwise, and 40 where the kernel first has to find free pages. What is synced at once gains nothing from the cache.
 _BLOCK_BYTES = 4096
 _BOUNCE_BYTES = 4 << 20
 _bounce_buffers: list[mmap.mmap] = []
