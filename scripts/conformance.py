@@ -47,13 +47,14 @@ def documents() -> str:
 
 def profiles() -> str:
     return table(
-        ("profile", "documents", "SR geometry", "SR class"),
+        ("profile", "documents", "SR geometry", "SR class", "language"),
         (
             (
                 f"`{profile.value}`",
                 ", ".join(f"`{kind.value}`" for kind in preset.documents),
                 preset.sr_geometry.value,
                 "Comprehensive 3D SR" if preset.comprehensive_3d else "Comprehensive SR",
+                preset.language.value if preset.language else "the node's",
             )
             for profile, preset in PROFILES.items()
         ),

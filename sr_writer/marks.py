@@ -36,7 +36,7 @@ from sr_writer.typeset import (
 
 LAST_THORACIC = 13  # vertebrae of dogs and cats; lumbar ones follow
 FIRST_COUNTED = 4
-NAMED_FROM = 0.7  # smaller pictures do without the vertebrae's names
+NAMED_FROM = 0.7  # smaller pictures do without the names of vertebrae and axes
 
 COLOURS = (ORANGE, SKY, GREEN, PURPLE, YELLOW, VERMILLION)
 CAPITAL = 0.72  # height of a capital letter in ems of the bundled font
@@ -290,7 +290,7 @@ def _axis(
     direction = strokes.along(start, end)
     for point in (start, end):
         _end_mark(picture, point, direction, kept, short=short, unit=unit)
-    if short or wording.is_of(measurement, codes.LONG_AXIS):
+    if unit >= NAMED_FROM and (short or wording.is_of(measurement, codes.LONG_AXIS)):
         # In full: a letter alone on a radiograph is a side marker, and "LA" a left atrium.
         name = terms.short_concept(measurement.concept, language)
         _word(picture, name, end, direction, kept, colour=colour, size_px=34 * unit)

@@ -19,11 +19,13 @@ import pytest
 from answers import ANALYSED_AT, EVERY, OUTCOMES, evidence, report
 from factories import dx_file, gradient
 from highdicom.sr import MeasurementReport, srread
+from judges import differing, errors, run
 from peers import require_tool
 from PIL import Image
 from pydicom import dcmread
 from pydicom.uid import EnhancedSRStorage
 
+from domain import terms
 from domain.identity import Identity
 from domain.types import (
     Document,
@@ -43,17 +45,6 @@ from sr_writer import read_header, sign_report, write_overlay, write_report, wri
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 ROWS, COLUMNS = 300, 360
 CHARSETS = (None, "ISO 2022 IR 149", "ISO_IR 192")
-
-
-def run(tool: str, *arguments: str | Path) -> str:
-    """What it printed; the validators' exit status says nothing."""
-    command = [require_tool(tool), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
-    return (done.stdout + done.stderr).decode("utf-8", "replace")
-
-
-def errors(printed: str) -> list[str]:
-    return [line for line in printed.splitlines() if line.startswith("Error")]
 
 
 def invalid(path: Path) -> list[str]:
@@ -119,8 +110,14 @@ def test_documents_are_valid_and_fit_their_source(
     written, overlay = documents(evidence(path, outcome), tmp_path, language)
     assert invalid(written.path) == []
     assert invalid(overlay.path) == []
-    together = run("dcentvfy", path, written.path, overlay.path)
-    assert errors(together) == []
+    assert differing(path, written.path, overlay.path) == []
+
+
+def test_the_judge_of_a_study_sees_another_patient(tmp_path: Path) -> None:
+    """What `differing` would say if a document were another animal's."""
+    first, other = (dx_file(tmp_path / name, PatientName=name) for name in ("Rex", "Waldi"))
+    written, _ = documents(evidence(other, "measured"), tmp_path, Language.ENGLISH)
+    assert any("PatientName" in line for line in differing(first, written.path))
 
 
 @pytest.mark.parametrize("geometry", SrGeometry)
@@ -131,12 +128,13 @@ def test_reports_of_every_kind_are_valid_and_can_be_read(
     """Comprehensive, Comprehensive 3D, text and signed."""
     path = dx_file(tmp_path / "source.dcm", rows=ROWS, columns=COLUMNS, charset=charset)
     kinds = reports(evidence(path, outcome), tmp_path, Style(sr_geometry=geometry))
-    for document in kinds.values():
+    for kind, document in kinds.items():
         assert invalid(document.path) == []
         printed = run("dsrdump", "+U8", "+Pl", document.path)
         assert not [line for line in printed.splitlines() if line.startswith("E:")]
-        assert "AI" in printed
-    assert errors(run("dcentvfy", path, *(document.path for document in kinds.values()))) == []
+        # DCMTK 3.6.7 breaks no line of a text
+        assert kind == "signed" or terms.phrase("unsigned", Language.KOREAN).replace("–", "-") in printed
+    assert differing(path, *(document.path for document in kinds.values())) == []
     for kind in ("comprehensive", "comprehensive 3d", "signed", "text"):
         read = srread(kinds[kind].path)
         has_groups = outcome in ("measured", "findings") and kind != "text"
@@ -178,7 +176,7 @@ def test_a_revision_of_many_images_is_valid(tmp_path: Path, language: Language) 
     previous = write_report(first, identity=Identity(), style=Style(language=language), directory=tmp_path)
     newer = write_report(whole, identity=Identity(), style=Style(language=language), directory=tmp_path, previous=previous)
     assert invalid(newer.path) == []
-    assert errors(run("dcentvfy", *(item.path for item in items), previous.path, newer.path)) == []
+    assert differing(*(item.path for item in items), previous.path, newer.path) == []
 
 
 def test_dsrdump_prints_the_report(tmp_path: Path, charset: str | None) -> None:
@@ -226,7 +224,7 @@ def test_a_veterinary_sex_is_the_only_fault_it_brings(tmp_path: Path, sex: str) 
     written, overlay = documents(evidence(path, "measured"), tmp_path, Language.ENGLISH)
     for document in (written, overlay):
         assert all("PatientSex" in line or "Patient's Sex" in line for line in invalid(document.path))
-    assert errors(run("dcentvfy", path, written.path, overlay.path)) == []
+    assert differing(path, written.path, overlay.path) == []
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared test data is absent")

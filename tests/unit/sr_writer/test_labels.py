@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from itertools import combinations
 
 import numpy as np
 import pytest
 
-from domain.types import Point
+from domain import codes
+from domain.types import Finding, FindingOutcome, Language, Point
 from sr_writer.labels import Box, Label, Segment, Subject, bounds, place
+from sr_writer.marks import Numbered, _Text, text_size
+from sr_writer.typeset import BOLD, WHITE, font
 
 WIDTH = 1000.0  # of the picture, panel included
 LEAST_HEIGHT = 14.0
@@ -23,11 +27,24 @@ def ring(centre: Point, radii: Point) -> tuple[Point, ...]:
 
 
 def subject(rng: np.random.Generator, largest: float) -> Subject:
-    """Anywhere in the field, at times over its edge; texts of one or two lines."""
+    """Anywhere in the field, at times over its edge; its label as it is drawn for a finding."""
     radii = rng.uniform(5, largest), rng.uniform(5, largest)
     outline = ring((rng.uniform(0, FIELD.right), rng.uniform(0, FIELD.bottom)), radii)
-    lines = rng.choice((1, 1, 2))
-    return Subject(outline=outline, covers=bounds(outline), width=rng.uniform(60, 330), height=float(lines * 22))
+    text = label_of(int(rng.integers(len(codes.FINDINGS))), bool(rng.integers(2)))
+    return Subject(outline=outline, covers=bounds(outline), width=text.width, height=text.height)
+
+
+@cache
+def label_of(number: int, korean: bool) -> _Text:
+    """Its letters are as high as everyone's must be."""
+    term = codes.FINDINGS[number]
+    said = Finding(tracking="x", concept=term.code, outcome=FindingOutcome.UNCERTAIN, sop_instance_uid="1", probability=0.5)
+    item = Numbered(finding=said, number=number, colour=WHITE, shape="circle")
+    text = _Text.of(item, Language.KOREAN if korean else Language.ENGLISH, text_size(WIDTH), int(FIELD.right))
+    _, top, _, bottom = font(BOLD, text.size_px).getbbox("H")
+    assert bottom - top >= LEAST_HEIGHT
+    assert text.height >= len(text.lines) * LEAST_HEIGHT
+    return text
 
 
 def scene(seed: int) -> tuple[list[Subject], list[Box], list[Segment]]:
