@@ -32,6 +32,12 @@ class Box:
     def overlaps(self, other: Box) -> bool:
         return self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
 
+    def shared(self, other: Box) -> float:
+        """The area of what lies in both."""
+        across = min(self.right, other.right) - max(self.left, other.left)
+        down = min(self.bottom, other.bottom) - max(self.top, other.top)
+        return max(0.0, across) * max(0.0, down)
+
     def grown(self, by: float) -> Box:
         return Box(left=self.left - by, top=self.top - by, right=self.right + by, bottom=self.bottom + by)
 

@@ -69,6 +69,7 @@ class _Kept:
 
     boxes: list[Box] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
+    findings: list[Box] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +133,8 @@ def draw(
     shown = [item for item in findings if item.is_drawn]
     corners = [(scale((box.left, box.top)), scale((box.right, box.bottom))) for box in spared]
     kept = _Kept(boxes=[labels.bounds(pair) for pair in corners])
+    rings = [ring for item in shown for shape in item.finding.regions for ring in outlines(shape)]
+    kept.findings += [labels.bounds([scale(point) for point in ring]) for ring in rings]
     for item in shown:
         _lines(picture, item, scale, kept, language)
     return _labels(picture, shown, scale, kept, language=language, text_px=text_px)
@@ -293,7 +296,7 @@ def _axis(
     if unit >= NAMED_FROM and (short or wording.is_of(measurement, codes.LONG_AXIS)):
         # In full: a letter alone on a radiograph is a side marker, and "LA" a left atrium.
         name = terms.short_concept(measurement.concept, language)
-        _word(picture, name, end, direction, kept, colour=colour, size_px=34 * unit)
+        _word(picture, name, line, kept, colour=colour, size_px=34 * unit)
 
 
 def _end_mark(picture: Image.Image, point: Point, direction: Point, kept: _Kept, *, short: bool, unit: float) -> None:
@@ -307,13 +310,20 @@ def _end_mark(picture: Image.Image, point: Point, direction: Point, kept: _Kept,
     strokes.polyline(picture, bar, colour=YELLOW, width=5 * unit)
 
 
-def _word(
-    picture: Image.Image, text: str, end: Point, direction: Point, kept: _Kept, *, colour: Colour, size_px: float
-) -> None:
-    """Beyond the end of a line: farther off where the line runs along the word than where it runs across."""
+def _word(picture: Image.Image, text: str, line: Segment, kept: _Kept, *, colour: Colour, size_px: float) -> None:
+    """Beyond the end of a line that has fewer findings beside it: farther off where the line runs along the word than where
+    it runs across."""
     half = font(BOLD, max(11, round(size_px))).getlength(text) / 2
-    reach = 0.9 * size_px + abs(direction[0]) * half
-    _letter(picture, text, strokes.moved(end, direction, reach), kept, colour=colour, size_px=size_px)
+
+    def beyond(start: Point, end: Point) -> Box:
+        direction = strokes.along(start, end)
+        x, y = strokes.moved(end, direction, 0.9 * size_px + abs(direction[0]) * half)
+        return Box(left=x - half, top=y - size_px / 2, right=x + half, bottom=y + size_px / 2)
+
+    places = beyond(*line), beyond(*reversed(line))
+    place = min(places, key=lambda box: sum(box.shared(other) for other in kept.findings))
+    centre = (place.left + place.right) / 2, (place.top + place.bottom) / 2
+    _letter(picture, text, centre, kept, colour=colour, size_px=size_px)
 
 
 def _letter(picture: Image.Image, text: str, centre: Point, kept: _Kept, *, colour: Colour, size_px: float) -> None:
