@@ -144,4 +144,4 @@ def test_poppler_shows_the_page_as_it_was_drawn(tmp_path: Path, outcome: str) ->
     yellow = float((np.abs(page - (255, 224, 130)).max(axis=2) < 12).mean())
     green = float((np.abs(page - (0, 158, 115)).max(axis=2) < 12).mean())
     assert yellow > 0.01
-    assert (green > 0.004) is (outcome == "measured")
+    assert green < 0.004  # a demonstration has no verdict
