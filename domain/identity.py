@@ -40,6 +40,14 @@ class Identity:
         """A UID of at most 44 characters that follows from the parts."""
         return f"2.25.{uuid.uuid5(self.namespace, '/'.join(map(str, parts))).int}"
 
+    @staticmethod
+    def may_have_made(uid: str) -> bool:
+        """False where no node can have made this UID: its number is not that of a name-based UUID (RFC 4122 4.3)."""
+        number = uid.removeprefix("2.25.")
+        if number == uid or not (number.isascii() and number.isdigit()) or int(number) >> 128:
+            return False
+        return uuid.UUID(int=int(number)).version == 5
+
     @property
     def device_uid(self) -> str:
         """The node as a device: observer of its reports."""

@@ -43,9 +43,15 @@ class StudyRow:
     withdrawn_at: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewImage:
+    id: int
+    urgent: bool  # its study is
+
+
 def add(
     tx: Transaction, received: Received, *, path: Path, sha256: str, size_bytes: int, urgent: bool = False
-) -> int | None:
+) -> NewImage | None:
     """Write down an image and its study; None when this very content is already known.
 
     Another content under a known SOP Instance UID is kept beside the first, and is an alarm. StorageUnavailable when the
@@ -53,60 +59,68 @@ def add(
     """
     uid = received.ref.sop_instance_uid
     tx.lock(f"image {uid}")
-    _touch_study(tx, received.study_instance_uid, urgent=urgent)
+    study_is_urgent = _touch_study(tx, received.study_instance_uid, urgent=urgent)
     if not path.is_file():
         raise StorageUnavailable("the image's file was deleted while it was written down")
-    known = {
-        row.sha256: row.id
-        for row in tx.connection.execute(sa.select(image.c.sha256, image.c.id).where(image.c.sop_instance_uid == uid))
-    }
-    if sha256 in known:
+    new = tx.connection.execute(
+        tx.made(_new_image),
+        {
+            "sop_instance_uid": uid,
+            "sha256": sha256,
+            "sop_class_uid": received.ref.sop_class_uid,
+            "study_instance_uid": received.study_instance_uid,
+            "series_instance_uid": received.series_instance_uid,
+            "transfer_syntax_uid": received.transfer_syntax_uid,
+            "path": tx.placed(path),
+            "size_bytes": size_bytes,
+            "calling_ae": received.calling_ae,
+            "called_ae": received.called_ae,
+            "peer_host": received.peer_host,
+            "modality": received.modality,
+            "received_at": tx.now,
+            "this_study": received.study_instance_uid,
+            "this_instance": uid,
+        },
+    ).first()
+    if new is None:
         return None
-    before = tx.connection.scalar(
-        sa.select(sa.func.count()).select_from(image).where(image.c.study_instance_uid == received.study_instance_uid)
-    )
-    new: int = tx.connection.execute(
-        sa.insert(image)
-        .values(
-            sop_instance_uid=uid,
-            sha256=sha256,
-            sop_class_uid=received.ref.sop_class_uid,
-            study_instance_uid=received.study_instance_uid,
-            series_instance_uid=received.series_instance_uid,
-            transfer_syntax_uid=received.transfer_syntax_uid,
-            path=tx.placed(path),
-            size_bytes=size_bytes,
-            calling_ae=received.calling_ae,
-            called_ae=received.called_ae,
-            peer_host=received.peer_host,
-            modality=received.modality,
-            number=(before or 0) + 1,
-            received_at=tx.now,
-        )
-        .returning(image.c.id)
-    ).scalar_one()
-    if known:
-        first = min(known.values())
-        said = f"image {new} came with another content under the SOP Instance UID of image {first}: both are kept"
+    if new.first not in (None, new.id):
+        said = f"image {new.id} came with another content under the SOP Instance UID of image {new.first}: both are kept"
         alarms.raise_(tx, AlarmKind.CONFLICT, uid, said)
-    return new
+    return NewImage(id=new.id, urgent=study_is_urgent)
 
 
-def _touch_study(tx: Transaction, study_instance_uid: str, *, urgent: bool) -> None:
-    """Also locks the study's row: its images are numbered one after another, and it is not deleted meanwhile."""
-    seen = {"last_received_at": tx.now, "urgent": tx.greatest(study.c.urgent, int(urgent))}
-    tx.connection.execute(
-        tx.insert(study)
-        .values(
-            study_instance_uid=study_instance_uid,
-            state="RECEIVING",
-            revision=0,
-            first_received_at=tx.now,
-            last_received_at=tx.now,
-            urgent=int(urgent),
-        )
-        .on_conflict_do_update(index_elements=["study_instance_uid"], set_=seen)
+def _new_image(tx: Transaction) -> sa.Executable:
+    """No row for a content that is known. `first`: id of the instance's first image; of a new instance its own or NULL,
+    since databases differ in what RETURNING sees.
+    """
+    known, twin = image.alias(), image.alias()
+    count = sa.select(sa.func.count()).select_from(known).where(known.c.study_instance_uid == sa.bindparam("this_study"))
+    first = sa.select(sa.func.min(twin.c.id)).where(twin.c.sop_instance_uid == sa.bindparam("this_instance"))
+    return (
+        tx.insert(image)
+        .values(number=count.scalar_subquery() + 1)
+        .on_conflict_do_nothing(index_elements=["sop_instance_uid", "sha256"])
+        .returning(image.c.id, first.scalar_subquery().label("first"))
     )
+
+
+def _touch_study(tx: Transaction, study_instance_uid: str, *, urgent: bool) -> bool:
+    """Also locks the study's row: its images are numbered one after another, and it is not deleted meanwhile.
+
+    Returns whether the study is urgent.
+    """
+    seen = {"study_instance_uid": study_instance_uid, "first_received_at": tx.now, "last_received_at": tx.now}
+    return bool(tx.connection.scalar(tx.made(_seen_study), seen | {"urgent": int(urgent)}))
+
+
+def _seen_study(tx: Transaction) -> sa.Executable:
+    new = tx.insert(study).values(state="RECEIVING", revision=0)
+    seen = {
+        "last_received_at": new.excluded.last_received_at,
+        "urgent": tx.greatest(study.c.urgent, new.excluded.urgent),
+    }
+    return new.on_conflict_do_update(index_elements=["study_instance_uid"], set_=seen).returning(study.c.urgent)
 
 
 def held(tx: Transaction, sop_instance_uids: Sequence[str]) -> dict[str, str]:
@@ -124,10 +138,12 @@ def files(tx: Transaction) -> dict[Path, int]:
 
 def is_own_result(tx: Transaction, sop_instance_uid: str) -> bool:
     """Whether the node made this object itself: a PACS may route it back."""
-    made = sa.select(document.c.sop_instance_uid).where(
-        document.c.sop_instance_uid == sop_instance_uid, document.c.kind != "original"
-    )
-    return tx.connection.scalar(made) is not None
+    return tx.connection.scalar(_OWN_RESULT, {"uid": sop_instance_uid}) is not None
+
+
+_OWN_RESULT = sa.select(document.c.sop_instance_uid).where(
+    document.c.sop_instance_uid == sa.bindparam("uid"), document.c.kind != "original"
+)
 
 
 def get(tx: Transaction, image_id: int) -> ImageRow:

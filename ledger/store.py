@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
@@ -15,11 +15,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from domain.errors import StorageUnavailable
 from ledger import schema
-from ledger.databases import Database, Insert, Postgresql, Sqlite, first_line
+from ledger.databases import LOCK_WAIT_SECONDS, Database, Insert, Postgresql, Sqlite, first_line
 from ledger.migrate import migrate
+from ledger.together import Together
 from ledger.wake import Changes, Wake
 
 Clock = Callable[[], float]
+T = TypeVar("T")
+Statement = TypeVar("Statement", bound=sa.Executable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +33,14 @@ class Transaction:
     now: float
     root: Path  # the data folder; paths are stored relative to it
     _database: Database
+    _statements: dict[Callable[..., sa.Executable], sa.Executable]
     _woken: list[bool] = field(default_factory=list)
+
+    def made(self, make: Callable[[Transaction], Statement]) -> Statement:
+        """A statement that depends on the database alone, made when it is first wanted: making takes longer than running."""
+        if make not in self._statements:
+            self._statements[make] = make(self)
+        return cast(Statement, self._statements[make])
 
     def insert(self, table: sa.Table) -> Insert:
         """An INSERT that can say `on_conflict_do_…`."""
@@ -75,6 +85,8 @@ class Ledger:
         self._clock = clock
         self._database: Database = Postgresql(database_url) if database_url else Sqlite(self._root / "ledger.sqlite")
         self._engine = self._database.engine()
+        self._statements: dict[Callable[..., sa.Executable], sa.Executable] = {}
+        self._together = Together(self.transaction, wait_seconds=LOCK_WAIT_SECONDS) if self._database.one_writer else None
         self._wake = Wake(self._database.watch)
         with _mapped():
             migrate(self._engine, self._database, self._root)
@@ -88,6 +100,17 @@ class Ledger:
             if tx._woken:
                 self._database.announce(connection)
 
+    def together(self, work: Callable[[Transaction], T]) -> T:
+        """Like a transaction of its own, durable on return, but threads that come at once share one commit.
+
+        Its own fault is its own: then each is done alone, `work` for the second time. On PostgreSQL every thread has its
+        transaction: the server itself makes one write of commits that come at once.
+        """
+        if self._together is None:
+            with self.transaction() as tx:
+                return work(tx)
+        return self._together.do(work)
+
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
         """One consistent view without a lock: reading delays nobody who writes. Writing in it is an error."""
@@ -96,7 +119,9 @@ class Ledger:
 
     def _opened(self, connection: sa.Connection) -> Transaction:
         now = self._database.now(connection) if self._clock is None else self._clock()
-        return Transaction(connection=connection, now=now, root=self._root, _database=self._database)
+        return Transaction(
+            connection=connection, now=now, root=self._root, _database=self._database, _statements=self._statements
+        )
 
     @property
     def namespace(self) -> uuid.UUID:

@@ -20,7 +20,7 @@ from ledger.schema import DEAD, READY, RUNNING, task
 from ledger.store import Transaction
 from ledger.turns import first_of_each, goes_to, may_batch, pace, turns, waiting
 
-_OWED_ONCE: dict[str, Any] = {"index_elements": ["kind", "key"], "index_where": sa.text("state = 'ready'")}
+_READY_ALREADY: dict[str, Any] = {"index_elements": ["kind", "key"], "index_where": sa.text("state = 'ready'")}
 
 LEASE_SECONDS = 30.0
 REAP_SECONDS = 5.0  # between heartbeats, each of which also looks for expired leases
@@ -73,14 +73,8 @@ def owe(
     priority: int = 0,
 ) -> None:
     """Owe a task once: while one of this kind and key is ready, a second only makes it as urgent as itself."""
-    new = _new(tx, kind, key, queue, tx.now if run_at is None else run_at, destination, priority)
-    tx.connection.execute(
-        new.on_conflict_do_update(
-            **_OWED_ONCE,
-            set_={"priority": priority, "rank_at": task.c.run_at - URGENT_SECONDS * priority},
-            where=task.c.priority < priority,
-        )
-    )
+    values = _new(tx, kind, key, queue, tx.now if run_at is None else run_at, destination, priority)
+    tx.connection.execute(tx.made(_owed_once), values)
     tx.wake()
 
 
@@ -95,14 +89,8 @@ def debounce(
     priority: int = 0,
 ) -> None:
     """Owe a task for when nothing has come for `quiet_seconds`, at most `max_wait_seconds` after it was first owed."""
-    run_at = tx.least(tx.now + quiet_seconds, task.c.first_at + max_wait_seconds)
-    most = tx.greatest(task.c.priority, priority)
-    new = _new(tx, kind, key, queue, tx.now + quiet_seconds, None, priority)
-    tx.connection.execute(
-        new.on_conflict_do_update(
-            **_OWED_ONCE, set_={"run_at": run_at, "priority": most, "rank_at": run_at - URGENT_SECONDS * most}
-        )
-    )
+    values = _new(tx, kind, key, queue, tx.now + quiet_seconds, None, priority)
+    tx.connection.execute(tx.made(_debounced), values | {"max_wait_seconds": max_wait_seconds})
     tx.wake()
 
 
@@ -277,19 +265,27 @@ def owed(tx: Transaction) -> list[TaskRow]:
     return [_row(row) for row in sorted(rows, key=lambda row: row.id)]
 
 
-def _new(tx: Transaction, kind: str, key: str, queue: str, run_at: float, destination: str | None, priority: int) -> Any:
-    return tx.insert(task).values(
-        kind=kind,
-        key=key,
-        queue=queue,
-        destination=destination,
-        priority=priority,
-        state="ready",
-        run_at=run_at,
-        rank_at=run_at - URGENT_SECONDS * priority,
-        first_at=tx.now,
-        attempts=0,
-    )
+def _owed_once(tx: Transaction) -> sa.Executable:
+    new = tx.insert(task)
+    priority = new.excluded.priority
+    values = {"priority": priority, "rank_at": task.c.run_at - URGENT_SECONDS * priority}
+    return new.on_conflict_do_update(**_READY_ALREADY, set_=values, where=task.c.priority < priority)
+
+
+def _debounced(tx: Transaction) -> sa.Executable:
+    new = tx.insert(task)
+    run_at = tx.least(new.excluded.run_at, task.c.first_at + sa.bindparam("max_wait_seconds", type_=sa.Float))
+    most = tx.greatest(task.c.priority, new.excluded.priority)
+    values = {"run_at": run_at, "priority": most, "rank_at": run_at - URGENT_SECONDS * most}
+    return new.on_conflict_do_update(**_READY_ALREADY, set_=values)
+
+
+def _new(
+    tx: Transaction, kind: str, key: str, queue: str, run_at: float, destination: str | None, priority: int
+) -> dict[str, Any]:
+    rank_at = run_at - URGENT_SECONDS * priority
+    task_ = {"kind": kind, "key": key, "queue": queue, "destination": destination, "priority": priority}
+    return task_ | {"state": "ready", "run_at": run_at, "rank_at": rank_at, "first_at": tx.now, "attempts": 0}
 
 
 def _claim_of(

@@ -18,7 +18,7 @@ import structlog
 
 from config.settings import Settings
 from domain.errors import StorageUnavailable
-from domain.identity import digest
+from domain.identity import Identity, digest
 from domain.types import (
     AlarmKind,
     DeliveryState,
@@ -34,7 +34,7 @@ from domain.types import (
 )
 from inference.engine import Engine
 from ledger import alarms, documents, images, tasks
-from ledger.images import ImageRow
+from ledger.images import ImageRow, NewImage
 from ledger.store import Ledger, Transaction
 from ledger.tasks import Task
 from node import upkeep
@@ -50,7 +50,7 @@ from node.conclude import (
     without_shadows,
 )
 from node.writing import Before, Owed, Writing
-from spool import Spool
+from spool import Spool, Spooled
 
 log = structlog.get_logger()
 
@@ -66,42 +66,46 @@ class Pipeline:
 
     def receive(self, received: Received) -> None:
         """Returns when the image is durable; the listener acknowledges after that. StorageUnavailable otherwise."""
-        with self.ledger.reading() as tx:
-            if images.is_own_result(tx, received.ref.sop_instance_uid):
-                return  # a PACS routed our own result back
+        if self._is_own_result(received):
+            return  # a PACS routed it back
         spooled = self.spool.add(received)
-        with self.ledger.transaction() as tx:
-            image_id = images.add(
-                tx,
-                received,
-                path=spooled.path,
-                sha256=spooled.sha256,
-                size_bytes=spooled.size_bytes,
-                urgent=received.urgent,
-            )
-            if image_id is None:
-                return  # sent again: stored and analysed once
-            priority = int(images.get_study(tx, received.study_instance_uid).urgent)
-            tasks.owe(tx, "image", str(image_id), queue="analysis", priority=priority)
-            tasks.debounce(
-                tx,
-                "study",
-                received.study_instance_uid,
-                queue="analysis",
-                quiet_seconds=self.settings.study.quiet_seconds,
-                max_wait_seconds=self.settings.study.max_wait_seconds,
-                priority=priority,
-            )
-            original = Document(
-                kind=DocumentKind.ORIGINAL,
-                ref=received.ref,
-                study_instance_uid=received.study_instance_uid,
-                series_instance_uid=received.series_instance_uid,
-                path=spooled.path,
-                sha256=spooled.sha256,
-            )
-            _owe(tx, self.writing.original(original), priority=priority)
-        log.info("image received", modality=received.modality, study=received.study_instance_uid, image=image_id)
+        image = self.ledger.together(lambda tx: self._remember(tx, received, spooled))
+        if image is not None:
+            log.info("image received", modality=received.modality, study=received.study_instance_uid, image=image.id)
+
+    def _remember(self, tx: Transaction, received: Received, spooled: Spooled) -> NewImage | None:
+        """A row and the work it owes; None when it was sent again: stored and analysed once."""
+        image = images.add(
+            tx,
+            received,
+            path=spooled.path,
+            sha256=spooled.sha256,
+            size_bytes=spooled.size_bytes,
+            urgent=received.urgent,
+        )
+        if image is None:
+            return None
+        priority = int(image.urgent)
+        tasks.owe(tx, "image", str(image.id), queue="analysis", priority=priority)
+        tasks.debounce(
+            tx,
+            "study",
+            received.study_instance_uid,
+            queue="analysis",
+            quiet_seconds=self.settings.study.quiet_seconds,
+            max_wait_seconds=self.settings.study.max_wait_seconds,
+            priority=priority,
+        )
+        original = Document(
+            kind=DocumentKind.ORIGINAL,
+            ref=received.ref,
+            study_instance_uid=received.study_instance_uid,
+            series_instance_uid=received.series_instance_uid,
+            path=spooled.path,
+            sha256=spooled.sha256,
+        )
+        _owe(tx, self.writing.original(original), priority=priority)
+        return image
 
     def answer_image(self, task: Task, engine: Engine) -> str:
         with self.ledger.transaction() as tx:
@@ -211,6 +215,12 @@ class Pipeline:
         tasks.owe(tx, "study", image.study_instance_uid, queue="analysis", priority=priority)
         if self._expected_views_are_in(tx, image.study_instance_uid):
             tasks.hasten(tx, "study", image.study_instance_uid)
+
+    def _is_own_result(self, received: Received) -> bool:
+        if not Identity.may_have_made(received.ref.sop_instance_uid):  # most images: the ledger need not be asked
+            return False
+        with self.ledger.reading() as tx:
+            return images.is_own_result(tx, received.ref.sop_instance_uid)
 
     def _before(self, study_instance_uid: str) -> Before:
         def newest(series_instance_uid: str) -> Document | None:

@@ -55,7 +55,8 @@ def add(
         part10_header=b"",
         data_set=b"",
     )
-    return images.add(tx, received, path=path, sha256=content, size_bytes=3_000_000_000, urgent=urgent)
+    new = images.add(tx, received, path=path, sha256=content, size_bytes=3_000_000_000, urgent=urgent)
+    return None if new is None else new.id
 
 
 def document(tx: Transaction, uid: str = "2.25.9", *, kind: DocumentKind = DocumentKind.SR, sha256: str = "d") -> Document:

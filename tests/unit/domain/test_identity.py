@@ -33,3 +33,10 @@ def test_every_node_has_its_own_uids() -> None:
 def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert digest({"a": 1, "b": [1, 2]}) == digest({"b": [1, 2], "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})
+
+
+def test_a_node_may_have_made_its_own_uids_and_not_those_of_others() -> None:
+    assert Identity().may_have_made(Identity().uid("sr", 1))
+    assert Identity().may_have_made(Identity(namespace=uuid.uuid4()).uid("sr", 1))
+    for other in ("1.2.840.10008.1.2", f"2.25.{uuid.uuid4().int}", f"2.25.{1 << 128}", "2.25.", "2.25.1.5", "2.25.²", ""):
+        assert not Identity().may_have_made(other)

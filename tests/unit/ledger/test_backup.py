@@ -37,7 +37,8 @@ def take(ledger: Ledger, spool: Spool, number: int) -> None:
     spooled = spool.add(image)
     with ledger.transaction() as tx:
         added = images.add(tx, image, path=spooled.path, sha256=spooled.sha256, size_bytes=spooled.size_bytes)
-        tasks.owe(tx, "image", str(added), queue="analysis")
+        assert added is not None
+        tasks.owe(tx, "image", str(added.id), queue="analysis")
 
 
 def test_a_restored_node_knows_everything_and_loses_nothing(tmp_path: Path) -> None:
