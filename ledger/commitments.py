@@ -81,19 +81,22 @@ def newest(tx: Transaction, sop_instance_uid: str, destination: str) -> Answer |
 
 
 def requested(tx: Transaction, request: Request) -> None:
-    """Write down a console's request; the caller owes the task that answers it. Asked twice is asked once."""
+    """Write down a console's request; the caller owes the task that answers it.
+
+    Consoles exist that use a Transaction UID again: then the last request counts, and is answered.
+    """
+    values = {
+        "modality": request.modality,
+        "calling_ae": request.calling_ae,
+        "called_ae": request.called_ae,
+        "peer_host": request.peer_host,
+        "requested": [list(pair) for pair in request.requested],
+        "asked_at": tx.now,
+    }
     tx.connection.execute(
         tx.insert(commitment_request)
-        .values(
-            transaction_uid=request.transaction_uid,
-            modality=request.modality,
-            calling_ae=request.calling_ae,
-            called_ae=request.called_ae,
-            peer_host=request.peer_host,
-            requested=[list(pair) for pair in request.requested],
-            asked_at=tx.now,
-        )
-        .on_conflict_do_nothing()
+        .values(transaction_uid=request.transaction_uid, **values)
+        .on_conflict_do_update(index_elements=["transaction_uid"], set_=values)
     )
 
 

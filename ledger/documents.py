@@ -22,6 +22,7 @@ class DeliveryRow:
     owed_at: float
     stored_at: float | None
     attempts: int
+    withdrawn: bool = False  # the document is: it does not count any more
 
 
 def owe(tx: Transaction, written: Document, destinations: Sequence[str], *, priority: int = 0) -> None:
@@ -60,7 +61,12 @@ def _replace_if_changed(tx: Transaction, written: Document, priority: int) -> No
     changed = tx.connection.execute(
         sa.update(document)
         .where(document.c.sop_instance_uid == uid, document.c.sha256 != written.sha256)
-        .values(path=tx.placed(written.path), sha256=written.sha256)
+        .values(
+            study_instance_uid=written.study_instance_uid,  # the wrong study may be what was corrected
+            series_instance_uid=written.series_instance_uid,
+            path=tx.placed(written.path),
+            sha256=written.sha256,
+        )
     )
     if changed.rowcount == 0:
         return
@@ -105,7 +111,8 @@ def withdrawn(tx: Transaction, study_instance_uid: str) -> list[DeliveryRow]:
 
     Returns what was filed, or may have been, for the destinations to be told.
     """
-    mine = [row for row in deliveries(tx, study_instance_uid) if row.document.kind is not DocumentKind.ORIGINAL]
+    rows = deliveries(tx, study_instance_uid)
+    mine = [row for row in rows if row.document.kind is not DocumentKind.ORIGINAL and not row.withdrawn]
     for row in mine:
         if row.state in (DeliveryState.PENDING, DeliveryState.DEAD):
             tasks.drop(tx, "deliver", f"{row.document.ref.sop_instance_uid}>{row.destination}")
@@ -116,6 +123,13 @@ def withdrawn(tx: Transaction, study_instance_uid: str) -> list[DeliveryRow]:
         .values(withdrawn_at=tx.now)
     )
     return [row for row in mine if row.stored_at is not None or row.attempts]
+
+
+def is_no_result(tx: Transaction, written: Document) -> None:
+    """It says something of results, as a rejection note does: no later withdrawal may take it back."""
+    tx.connection.execute(
+        sa.update(document).where(document.c.sop_instance_uid == written.ref.sop_instance_uid).values(withdrawn_at=tx.now)
+    )
 
 
 def delivered(tx: Transaction, row: DeliveryRow, state: DeliveryState, *, status: str) -> None:
@@ -211,4 +225,5 @@ def _delivery(tx: Transaction, row: sa.Row[Any]) -> DeliveryRow:
         owed_at=row.owed_at,
         stored_at=row.stored_at,
         attempts=row.attempts,
+        withdrawn=row.withdrawn_at is not None,
     )

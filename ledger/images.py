@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class ImageRow:
     path: Path
     modality: str
     number: int  # order of arrival within the study, from 1
+    received_at: float
     answer: ImageAnswer | None
 
 
@@ -124,11 +126,14 @@ def _seen_study(tx: Transaction) -> sa.Executable:
 
 
 def held(tx: Transaction, sop_instance_uids: Sequence[str]) -> dict[str, str]:
-    """{SOP Instance UID: SOP Class UID} of those among them whose image is durable here."""
+    """{SOP Instance UID: SOP Class UID} of those among them of which every content that was acknowledged lies here."""
     rows = tx.connection.execute(
-        sa.select(image.c.sop_instance_uid, image.c.sop_class_uid).where(image.c.sop_instance_uid.in_(sop_instance_uids))
-    )
-    return {row.sop_instance_uid: row.sop_class_uid for row in rows}
+        sa.select(image.c.sop_instance_uid, image.c.sop_class_uid, image.c.path).where(
+            image.c.sop_instance_uid.in_(sop_instance_uids)
+        )
+    ).all()
+    gone = {row.sop_instance_uid for row in rows if not os.path.isfile(tx.path(row.path))}  # noqa: PTH113  False on any fault
+    return {row.sop_instance_uid: row.sop_class_uid for row in rows if row.sop_instance_uid not in gone}
 
 
 def files(tx: Transaction) -> dict[Path, int]:
@@ -169,9 +174,10 @@ def studies(tx: Transaction) -> list[str]:
     return list(tx.connection.scalars(sa.select(study.c.study_instance_uid).order_by(study.c.first_received_at)))
 
 
-def get_study(tx: Transaction, study_instance_uid: str) -> StudyRow:
-    """NotFound when no image of it was ever received."""
-    row = tx.connection.execute(sa.select(study).where(study.c.study_instance_uid == study_instance_uid)).first()
+def get_study(tx: Transaction, study_instance_uid: str, *, lock: bool = False) -> StudyRow:
+    """NotFound when no image of it was ever received. `lock`: nobody reports, withdraws or deletes it meanwhile."""
+    chosen = sa.select(study).where(study.c.study_instance_uid == study_instance_uid)
+    row = tx.connection.execute(chosen.with_for_update() if lock else chosen).first()
     if row is None:
         raise NotFound("there is no such study")
     return StudyRow(
@@ -190,10 +196,13 @@ def corrected(tx: Transaction, study_instance_uid: str, species: Species) -> Non
     _update(tx, study_instance_uid, species=species.value)
 
 
-def again(tx: Transaction, study_instance_uid: str) -> list[int]:
-    """Forget the images' answers and what the newest revision was made of. Returns the images to answer anew."""
+def again(tx: Transaction, study_instance_uid: str, *, but: Collection[int] = ()) -> list[int]:
+    """Forget the images' answers, `but` those of these, and what the newest revision was made of.
+
+    Returns the images to answer anew.
+    """
     _update(tx, study_instance_uid, evidence=None)
-    mine = image.c.study_instance_uid == study_instance_uid
+    mine = sa.and_(image.c.study_instance_uid == study_instance_uid, image.c.id.not_in(but))
     tx.connection.execute(sa.update(image).where(mine).values(answer=None))
     return list(tx.connection.scalars(sa.select(image.c.id).where(mine).order_by(image.c.number)))
 
@@ -227,5 +236,6 @@ def _row(tx: Transaction, row: sa.Row[Any]) -> ImageRow:
         path=tx.path(row.path),
         modality=row.modality,
         number=row.number,
+        received_at=row.received_at,
         answer=None if row.answer is None else _ANSWER.validate_python(row.answer),
     )

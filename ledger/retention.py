@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from domain.types import AlarmKind, DeliveryState
+from domain.types import AlarmKind, DeliveryState, Outcome
 from ledger import alarms, status
-from ledger.schema import DEAD, DONE, READY, RUNNING, alarm, commitment, delivery, document, image, study, task
+from ledger.schema import (
+    DEAD,
+    DONE,
+    READY,
+    RUNNING,
+    alarm,
+    commitment,
+    commitment_request,
+    delivery,
+    document,
+    image,
+    study,
+    task,
+)
 from ledger.store import Transaction
 
 DAY_SECONDS = 86_400.0
@@ -18,44 +31,48 @@ DAY_SECONDS = 86_400.0
 def deletable(tx: Transaction, days: Mapping[str, float], *, limit: int) -> list[str]:
     """Study Instance UIDs, oldest first, of which nothing is owed or given up and nothing came for so many days.
 
-    days: {state of the study: days}; 0 keeps it for ever.
+    days: {state of the study: days}; 0 keeps it for ever. A study in which everything was answered and nothing reported,
+    since no object of it was an image, is kept for as long as what was declined.
     """
-    found: list[str] = []
-    for state, kept_days in days.items():
-        if kept_days <= 0:
-            continue
-        old = tx.connection.scalars(
-            sa.select(study.c.study_instance_uid)
-            .where(study.c.state == state, study.c.last_received_at < tx.now - kept_days * DAY_SECONDS)
-            .order_by(study.c.last_received_at)
-        )
-        for uid in old:
-            if len(found) >= limit:
-                return found
-            if not is_owed(tx, uid):
-                found.append(uid)
-    return found
+    unanswered = sa.exists().where(image.c.study_instance_uid == study.c.study_instance_uid, image.c.answer.is_(sa.null()))
+    nothing_to_report = sa.and_(study.c.state == "RECEIVING", ~unanswered)
+    aged = [(study.c.state == state, kept) for state, kept in days.items()]
+    aged.append((nothing_to_report, days.get(Outcome.DECLINED.value, 0.0)))
+    old = [sa.and_(state, study.c.last_received_at < tx.now - kept * DAY_SECONDS) for state, kept in aged if kept > 0]
+    if not old:
+        return []
+    found = (
+        sa.select(study.c.study_instance_uid).where(sa.or_(*old), ~_owed()).order_by(study.c.last_received_at).limit(limit)
+    )
+    return list(tx.connection.scalars(found))
 
 
 def is_owed(tx: Transaction, study_instance_uid: str) -> bool:
     """Whether any work on the study is waiting, running or dead: what is dead waits for a person to retry or cancel it."""
-    pending = sa.select(sa.func.count()).select_from(
-        delivery.join(document, document.c.sop_instance_uid == delivery.c.sop_instance_uid)
+    mine = study.c.study_instance_uid == study_instance_uid
+    return tx.connection.scalar(sa.select(study.c.study_instance_uid).where(mine, _owed())) is not None
+
+
+def _owed() -> sa.ColumnElement[bool]:
+    """Of the study that the statement around it looks at. By the keys of tasks, which an index finds: studies that wait for
+    a PACS that is away are many, and looked at in every round."""
+    uid = study.c.study_instance_uid
+    open_task = task.c.state.in_((READY, RUNNING, DEAD))
+    made = sa.select(delivery).join(document, document.c.sop_instance_uid == delivery.c.sop_instance_uid)
+    made = made.where(document.c.study_instance_uid == uid)
+    sending = sa.and_(
+        task.c.kind.in_(("deliver", "verify")),
+        task.c.key == delivery.c.sop_instance_uid + ">" + delivery.c.destination,
     )
-    mine = document.c.study_instance_uid == study_instance_uid
-    if tx.connection.scalar(pending.where(mine, delivery.c.state == DeliveryState.PENDING.value)):
-        return True
-    keys = [study_instance_uid]
-    rows = tx.connection.execute(sa.select(image.c.id).where(image.c.study_instance_uid == study_instance_uid))
-    keys += [str(row.id) for row in rows]
-    rows = tx.connection.execute(
-        sa.select(delivery.c.sop_instance_uid, delivery.c.destination)
-        .join(document, document.c.sop_instance_uid == delivery.c.sop_instance_uid)
-        .where(mine)
+    return sa.or_(
+        made.where(delivery.c.state == DeliveryState.PENDING.value).exists(),
+        made.join(task, sending).where(open_task).exists(),
+        sa.exists().where(task.c.kind == "study", task.c.key == uid, open_task),
+        sa.select(image.c.id)
+        .join(task, sa.and_(task.c.kind == "image", task.c.key == sa.cast(image.c.id, sa.String)))
+        .where(image.c.study_instance_uid == uid, open_task)
+        .exists(),
     )
-    keys += [f"{row.sop_instance_uid}>{row.destination}" for row in rows]
-    owed = sa.select(task.c.id).where(task.c.state.in_((READY, RUNNING, DEAD)), task.c.key.in_(keys)).limit(1)
-    return tx.connection.scalar(owed) is not None
 
 
 def forget_study(tx: Transaction, study_instance_uid: str) -> list[Path]:
@@ -68,7 +85,10 @@ def forget_study(tx: Transaction, study_instance_uid: str) -> list[Path]:
     if locked is None or is_owed(tx, study_instance_uid):
         return []
     images = tx.connection.execute(sa.select(image).where(image.c.study_instance_uid == study_instance_uid)).all()
-    documents = tx.connection.execute(sa.select(document).where(document.c.study_instance_uid == study_instance_uid)).all()
+    # Locked: another content of an image, under another study, may be taking its document over.
+    documents = tx.connection.execute(
+        sa.select(document).where(document.c.study_instance_uid == study_instance_uid).with_for_update()
+    ).all()
     made = [row.sop_instance_uid for row in documents]
     for table, column in ((commitment, commitment.c.sop_instance_uid), (delivery, delivery.c.sop_instance_uid)):
         tx.connection.execute(sa.delete(table).where(column.in_(made)))
@@ -77,7 +97,15 @@ def forget_study(tx: Transaction, study_instance_uid: str) -> list[Path]:
     tx.connection.execute(sa.delete(study).where(here))
     for kind in (AlarmKind.CONFLICT, AlarmKind.MISSING_FILE):
         alarms.clear_keys(tx, kind, [key for row in images for key in (row.sop_instance_uid, str(row.id))])
-    return sorted({tx.path(row.path) for row in (*images, *documents)})
+    forgotten = (*images, *documents)
+    named = _named(tx, [row.sop_instance_uid for row in forgotten])
+    return sorted({tx.path(row.path) for row in forgotten if row.path not in named})
+
+
+def _named(tx: Transaction, sop_instance_uids: Sequence[str]) -> set[str]:
+    """The files of what is still known of these objects."""
+    looks = [sa.select(table.c.path).where(table.c.sop_instance_uid.in_(sop_instance_uids)) for table in (image, document)]
+    return set(tx.connection.scalars(sa.union(*looks)))
 
 
 def prune(tx: Transaction, *, days: float, limit: int) -> int:
@@ -88,6 +116,18 @@ def prune(tx: Transaction, *, days: float, limit: int) -> int:
     pruned = tx.connection.execute(sa.delete(task).where(task.c.id.in_(old))).rowcount
     cancelled = sa.select(task.c.id).where(task.c.state == "cancelled", task.c.done_at < before).limit(limit)
     pruned += tx.connection.execute(sa.delete(task).where(task.c.id.in_(cancelled))).rowcount
+    _forget_requests(tx)
     mended = sa.select(alarm.c.id).where(alarm.c.cleared_at < before).limit(limit)
     tx.connection.execute(sa.delete(alarm).where(alarm.c.id.in_(mended)))
     return pruned
+
+
+def _forget_requests(tx: Transaction) -> None:
+    """Of consoles that cannot be called back, and did not wait for their answer."""
+    owed = sa.exists().where(
+        task.c.kind == "report",
+        task.c.key == commitment_request.c.transaction_uid,
+        task.c.state.in_((READY, RUNNING, DEAD)),
+    )
+    old = commitment_request.c.asked_at < tx.now - DAY_SECONDS
+    tx.connection.execute(sa.delete(commitment_request).where(old, ~owed))

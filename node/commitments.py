@@ -56,8 +56,8 @@ class Promises:
                 tasks.owe(tx, "report", request.transaction_uid, queue="delivery", run_at=run_at)
 
     def holds(self, instances: Sequence[InstanceRef]) -> Mapping[str, int]:
-        """SOP Instance UID → failure reason of each of these objects whose file does not lie here."""
-        with self.ledger.transaction() as tx:
+        """SOP Instance UID → failure reason of each of these objects of which not every content lies here."""
+        with self.ledger.reading() as tx:
             held = images.held(tx, [ref.sop_instance_uid for ref in instances])
         failed = {}
         for ref in instances:

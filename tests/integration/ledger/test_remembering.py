@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 import pytest
+import sqlalchemy as sa
 
 from domain.errors import NotFound, StorageUnavailable
 from domain.types import (
@@ -211,11 +213,72 @@ def test_a_consoles_request_is_kept_until_it_was_answered(ledger: Ledger) -> Non
         asked_at=1_000_000.0,
     )
     with ledger.transaction() as tx:
-        commitments.requested(tx, request)
-        commitments.requested(tx, request)
+        commitments.requested(tx, replace(request, requested=(("1.2.3", "2.25.3"),)))
+        commitments.requested(tx, request)  # the same Transaction UID again
         assert commitments.get_request(tx, "2.25.60") == request
         commitments.reported(tx, "2.25.60")
         assert commitments.get_request(tx, "2.25.60") is None
+
+
+def test_a_request_of_a_console_that_cannot_be_called_is_forgotten_after_a_day(ledger: Ledger, clock: StoppedClock) -> None:
+    with ledger.transaction() as tx:
+        for uid in ("2.25.60", "2.25.61"):
+            commitments.requested(
+                tx,
+                Request(
+                    transaction_uid=uid,
+                    modality="room-1",
+                    calling_ae="DRROOM1",
+                    called_ae="HOUNDSFIELD",
+                    peer_host="192.0.2.21",
+                    requested=(("1.2.3", "2.25.1"),),
+                    asked_at=tx.now,
+                ),
+            )
+        tasks.owe(tx, "report", "2.25.61", queue="delivery")
+        retention.prune(tx, days=1, limit=9)
+        assert commitments.get_request(tx, "2.25.60") is not None
+    clock.now += DAY_SECONDS + 1
+    with ledger.transaction() as tx:
+        retention.prune(tx, days=1, limit=9)
+        assert commitments.get_request(tx, "2.25.60") is None
+        assert commitments.get_request(tx, "2.25.61") is not None  # it is still being called
+
+
+def test_a_study_without_an_image_is_kept_as_long_as_a_declined_one(ledger: Ledger, clock: StoppedClock) -> None:
+    with ledger.transaction() as tx:
+        new = add(tx)
+        assert new is not None
+    clock.now += 2 * DAY_SECONDS
+    with ledger.transaction() as tx:
+        assert retention.deletable(tx, {"DECLINED": 1.0}, limit=9) == []  # nothing was said of it yet
+        answer = ImageAnswer(ref=InstanceRef(sop_class_uid="1.2.3", sop_instance_uid="2.25.1"), outcome=Outcome.DECLINED)
+        images.answered(tx, new, answer)
+        assert retention.deletable(tx, {"DECLINED": 1.0}, limit=9) == [STUDY]
+        assert retention.deletable(tx, {"DECLINED": 3.0}, limit=9) == []
+        assert retention.deletable(tx, {"DECLINED": 0.0, "ANALYSED": 1.0}, limit=9) == []
+
+
+def test_looking_for_old_studies_takes_as_long_however_many_are_owed(ledger: Ledger, clock: StoppedClock) -> None:
+    for number in range(20):
+        with ledger.transaction() as tx:
+            study = f"2.25.9{number}"
+            add(tx, f"2.25.8{number}", content=str(number), study=study)
+            images.reported(tx, study, outcome=Outcome.DECLINED, revision=1, evidence="")
+            if number < 15:
+                tasks.owe(tx, "study", study, queue="analysis")
+    clock.now += 2 * DAY_SECONDS
+    said: list[str] = []
+
+    def executed(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        said.append(statement)
+
+    with ledger.reading() as tx:
+        sa.event.listen(tx.connection, "before_cursor_execute", executed)
+        found = retention.deletable(tx, {"DECLINED": 1.0, "ANALYSED": 1.0}, limit=3)
+        sa.event.remove(tx.connection, "before_cursor_execute", executed)
+    assert found == ["2.25.915", "2.25.916", "2.25.917"]
+    assert len(said) == 1
 
 
 def test_only_what_nobody_is_owed_is_forgotten(ledger: Ledger, clock: StoppedClock) -> None:
