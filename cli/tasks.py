@@ -73,10 +73,11 @@ def cancel(
     task_ids: Annotated[list[int], typer.Argument(metavar="ID…", help="Numbers of `houndsfield tasks list`.")],
     config: ConfigOption = DEFAULT_FILE,
 ) -> None:
-    """Owe tasks no longer. A study whose image is cancelled says that it was not analysed; a document is not sent."""
+    """Owe tasks no longer: all that are named, or none.
+
+    A study whose image is cancelled says that it was not analysed; a document is not sent."""
     settings = settings_from(config)
     pipeline = open_pipeline(settings)
-    for task_id in task_ids:
-        kind = interventions.cancel(pipeline, task_id)
+    for task_id, kind in zip(task_ids, interventions.cancel(pipeline, task_ids), strict=True):
         console.print(f"task {task_id} ({kind}) is cancelled.")
     pipeline.ledger.close()

@@ -262,6 +262,7 @@ REASONS: dict[str, Phrase] = {
     "not_an_image": ("the object holds no image", "영상이 없는 객체입니다"),
     "analysis_failed": ("the analysis of this image failed", "이 영상의 분석에 실패했습니다"),
     "cancelled": ("a person cancelled its analysis", "사용자가 분석을 취소했습니다"),
+    "withdrawn": ("a person withdrew it: the patient was wrong", "사용자가 철회했습니다: 환자가 잘못되었습니다"),
     "report_failed": ("the report of this study could not be written", "이 검사의 보고서를 작성하지 못했습니다"),
     "model_failed": ("the model broke on this image", "이 영상에서 모델이 실패했습니다"),
     "not_a_lateral_thorax": (

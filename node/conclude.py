@@ -11,6 +11,7 @@ from ledger.images import ImageRow
 from node.aggregate import Seen, study_findings
 
 NOT_AN_IMAGE = "not_an_image"
+WITHDRAWN = "withdrawn"
 
 
 def local_time(seconds: float) -> datetime:
@@ -31,9 +32,11 @@ def without_shadows(answer: ImageAnswer) -> ImageAnswer:
 
 
 def is_image(evidence: Evidence) -> bool:
-    """Objects without pixels, such as an SR from the console, are kept and forwarded but owe no answer."""
+    """Objects without pixels, such as an SR from the console, are kept and forwarded but owe no answer; nor does a content
+    whose patient was wrong.
+    """
     reason = evidence.answer.reason
-    return reason is None or reason.code != NOT_AN_IMAGE
+    return reason is None or reason.code not in (NOT_AN_IMAGE, WITHDRAWN)
 
 
 def conclude(study_instance_uid: str, evidence: Sequence[Evidence], *, revision: int, analysed_at: datetime) -> list[Report]:
@@ -117,11 +120,16 @@ def _unanswered(study_instance_uid: str, evidence: Sequence[Evidence], *, revisi
     )
 
 
-def urgent_sentences(image: int, answer: ImageAnswer) -> list[str]:
-    """What a person must be told at once, by the number of the image in the ledger: no name leaves the node by it."""
-    return [
-        f"{finding.concept.meaning} in image {image}, by {model.name} {model.version} ({model.clinical_status})"
+def urgent_sentences(image: int, answer: ImageAnswer) -> dict[str, str]:
+    """What a person must be told at once, by the number of the image in the ledger: no name leaves the node by it.
+
+    By the alarm's key, which begins with that number: one alarm for each concept and model.
+    """
+    return {
+        f"{image} {finding.concept.scheme} {finding.concept.value} {model.name} {model.version}": (
+            f"{finding.concept.meaning} in image {image}, by {model.name} {model.version} ({model.clinical_status})"
+        )
         for model, findings in ((each.model, each.findings) for each in answer.models)
         for finding in findings
         if finding.urgent
-    ]
+    }

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
@@ -34,7 +35,7 @@ from domain.types import (
 )
 from inference.engine import Engine
 from ledger import alarms, documents, images, tasks
-from ledger.images import ImageRow, NewImage
+from ledger.images import ImageRow, NewImage, StudyRow
 from ledger.store import Ledger, Transaction
 from ledger.tasks import Task
 from node import upkeep
@@ -53,8 +54,6 @@ from node.writing import Before, Owed, Writing
 from spool import Spool, Spooled
 
 log = structlog.get_logger()
-
-PENDING_IMAGES_SECONDS = (0.1, 2.0)  # the study is quiet, but an image of it is still being read: look again, ever slower
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +109,8 @@ class Pipeline:
     def answer_image(self, task: Task, engine: Engine) -> str:
         with self.ledger.transaction() as tx:
             image = images.get(tx, int(task.key))
-            said = images.get_study(tx, image.study_instance_uid).species
-        seen = engine.look(image.path, assumed_species=self._assumed_species(image), corrected_species=said)
+            study = images.get_study(tx, image.study_instance_uid)
+        seen = engine.look(image.path, assumed_species=self._assumed_species(image), corrected_species=study.species)
         evidence = Evidence(answer=without_shadows(seen.answer), sha256=image.sha256, path=image.path)
         written: list[Owed] = []
         if is_image(evidence):
@@ -120,9 +119,10 @@ class Pipeline:
                 None if seen.radiograph is None else seen.radiograph.pixels,
                 study_instance_uid=image.study_instance_uid,
                 number=image.number,
-                made_at=local_time(task.started_at),
+                made_at=_dated(image, study),
             )
         with self.ledger.transaction() as tx:
+            images.get_study(tx, image.study_instance_uid, lock=True)
             tasks.finish(tx, task)
             self._answered(tx, image, seen.answer, written)
         return seen.answer.outcome.value
@@ -132,8 +132,7 @@ class Pipeline:
             newest = {row.sop_instance_uid: row for row in images.of_study(tx, task.key)}  # of each SOP Instance
             study = images.get_study(tx, task.key)
             if any(row.answer is None for row in newest.values()):
-                soonest, latest = PENDING_IMAGES_SECONDS
-                tasks.postpone(tx, task, seconds=min(max(soonest, (tx.now - task.started_at) / 4), latest))
+                tasks.finish(tx, task)  # each owes the study again when it has its answer
                 return "waits for its images"
             evidence = [item for item in map(evidence_of, newest.values()) if is_image(item)]
             made_of = digest({"evidence": sorted(f"{item.answer!r} {item.sha256}" for item in evidence)})
@@ -144,6 +143,7 @@ class Pipeline:
         reports = conclude(task.key, evidence, revision=revision, analysed_at=local_time(task.started_at))
         written = self.writing.of_study(reports, self._before(task.key))
         with self.ledger.transaction() as tx:
+            study = images.get_study(tx, task.key, lock=True)
             tasks.finish(tx, task)
             _owe(tx, written, priority=int(study.urgent))
             images.reported(tx, task.key, outcome=study_outcome(reports), revision=revision, evidence=made_of)
@@ -178,6 +178,7 @@ class Pipeline:
             except OSError as again:
                 raise StorageUnavailable("a failed study's report could not be stored") from again
         with self.ledger.transaction() as tx:
+            images.get_study(tx, task.key, lock=True)
             tasks.bury(tx, task, error=error)
             _owe(tx, written, priority=int(study.urgent))
             # Without evidence: tried again, it is not "nothing new".
@@ -186,6 +187,7 @@ class Pipeline:
     def _give_up_image(self, task: Task, error: str) -> None:
         with self.ledger.transaction() as tx:
             image = images.get(tx, int(task.key))
+            study = images.get_study(tx, image.study_instance_uid)
         ref = InstanceRef(sop_class_uid=image.sop_class_uid, sop_instance_uid=image.sop_instance_uid)
         answer = ImageAnswer(ref=ref, outcome=Outcome.FAILED, reason=Reason(code="analysis_failed"))
         written: list[Owed] = []
@@ -195,13 +197,14 @@ class Pipeline:
                 None,
                 study_instance_uid=image.study_instance_uid,
                 number=image.number,
-                made_at=local_time(task.started_at),
+                made_at=_dated(image, study),
             )
         except OSError as full:
             raise StorageUnavailable("a failed image's overlay cannot be stored") from full
         except Exception as again:  # noqa: BLE001  the panel may be what broke: then the study's report says FAILED alone
             log.error("no overlay for a failed image", image=image.id, error=type(again).__name__)
         with self.ledger.transaction() as tx:
+            images.get_study(tx, image.study_instance_uid, lock=True)
             tasks.bury(tx, task, error=error)
             self._answered(tx, image, answer, written)
 
@@ -209,8 +212,8 @@ class Pipeline:
         images.answered(tx, image.id, answer)
         priority = int(images.get_study(tx, image.study_instance_uid).urgent)
         _owe(tx, written, priority=priority)
-        for said in urgent_sentences(image.id, answer):
-            alarms.raise_(tx, AlarmKind.URGENT_FINDING, str(image.id), said)
+        for key, said in urgent_sentences(image.id, answer).items():
+            alarms.raise_(tx, AlarmKind.URGENT_FINDING, key, said)
         # Unless it waits for quiet already.
         tasks.owe(tx, "study", image.study_instance_uid, queue="analysis", priority=priority)
         if self._expected_views_are_in(tx, image.study_instance_uid):
@@ -245,6 +248,13 @@ class Pipeline:
             set(views) <= {answer.view for answer in answers if answer is not None and answer.region is region}
             for region, views in self.settings.study.expected_views.items()
         )
+
+
+def _dated(image: ImageRow, study: StudyRow) -> datetime:
+    """The date of what is written of one image, which its UID follows from: the same whenever it is made again, but another
+    after a withdrawal, since archives refuse for ever what a rejection note has named.
+    """
+    return local_time(max(image.received_at, study.withdrawn_at or 0.0))
 
 
 def _owe(tx: Transaction, written: Sequence[Owed], *, priority: int) -> None:

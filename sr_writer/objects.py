@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import re
+import uuid
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import fields, is_dataclass
@@ -194,7 +195,8 @@ def canonical(value: Any) -> Any:
 def save(path: Path, content: bytes) -> None:
     """Durable when it returns; an interrupted call leaves no half file under the name. OSError when it cannot."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Not by process number: containers that share the folder share the numbers too.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
         with temporary.open("wb") as opened:
             opened.write(content)

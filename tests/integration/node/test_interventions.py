@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from domain.types import DeliveryState, DocumentKind, Outcome, Source, Species
 from inference.engine import Engine
 from inference.package import load_package
 from ledger import documents, images, tasks
+from ledger.documents import DeliveryRow
 from node import interventions
 from node.parts import open_pipeline
 from node.pipeline import Pipeline
@@ -112,21 +115,90 @@ def test_corrected_images_are_analysed_again_after_a_withdrawal(pipeline: Pipeli
     reported(pipeline, engine, dx_file(tmp_path / "b.dcm", PatientID="RIGHT"))
     filed(pipeline, study)
     before = {document.ref.sop_instance_uid for document in reports(pipeline, study)}
-    assert interventions.withdraw(pipeline, study).images == 2
+    assert interventions.withdraw(pipeline, study).images == 1  # the first content would bring the wrong patient back
     with Running(pipeline, engine):
         wait_until(idle(pipeline), seconds=30, what="the new report")
     (new,) = [document for document in reports(pipeline, study) if document.ref.sop_instance_uid not in before]
     content = dcmread(new.path)
     assert content.PatientID == "RIGHT"
     assert "PredecessorDocumentsSequence" not in content
+    sent = {each.document.kind: dcmread(each.document.path).PatientID for each in pending(pipeline, study)}
+    assert sent.pop(DocumentKind.KOS) == dcmread(tmp_path / "a.dcm").PatientID  # the note's, or it would not match
+    assert sent == {DocumentKind.SC: "RIGHT", DocumentKind.SR: "RIGHT"}
+
+
+def pending(pipeline: Pipeline, study: str) -> list[DeliveryRow]:
+    with pipeline.ledger.reading() as tx:
+        return [row for row in documents.deliveries(tx, study) if row.state is DeliveryState.PENDING]
 
 
 def test_what_was_not_sent_yet_is_not_sent_after_a_withdrawal(pipeline: Pipeline, engine: Engine, tmp_path: Path) -> None:
     study = reported(pipeline, engine, dx_file(tmp_path / "a.dcm"))
+    done = interventions.withdraw(pipeline, study)
+    assert (done.documents, done.destinations, done.stopped) == (0, (), 2)
+    with pipeline.ledger.reading() as tx:
+        assert {row.state for row in documents.deliveries(tx, study)} == {DeliveryState.DEAD}
+        assert [row.kind for row in tasks.owed(tx) if row.kind != "upkeep"] == []
+
+
+def test_what_still_waits_for_its_analysis_is_not_filed_after_a_withdrawal(
+    pipeline: Pipeline, engine: Engine, tmp_path: Path
+) -> None:
+    first, second = (dx_file(tmp_path / f"{number}.dcm", instance=number) for number in (1, 2))
+    study = reported(pipeline, engine, first)
+    filed(pipeline, study)
+    receive(pipeline, second)
+    interventions.withdraw(pipeline, study)
+    with Running(pipeline, engine):
+        wait_until(idle(pipeline), seconds=30, what="nothing")
+    assert [row.document.kind for row in pending(pipeline, study)] == [DocumentKind.KOS]
+    with pytest.raises(NotFound, match="under the right patient"):
+        interventions.reanalyse(pipeline, study)
+
+
+def test_only_what_comes_after_a_withdrawal_is_reported(pipeline: Pipeline, engine: Engine, tmp_path: Path) -> None:
+    study = reported(pipeline, engine, *(dx_file(tmp_path / f"{number}.dcm", instance=number) for number in (1, 2)))
+    filed(pipeline, study)
+    interventions.withdraw(pipeline, study)
+    right = dx_file(tmp_path / "right.dcm", instance=2, PatientID="RIGHT")
+    reported(pipeline, engine, right)
+    content = dcmread(reports(pipeline, study)[-1].path)
+    assert content.PatientID == "RIGHT"
+    evidence = content.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+    named = {item.ReferencedSOPInstanceUID for each in evidence for item in each.ReferencedSOPSequence}
+    assert dcmread(tmp_path / "1.dcm").SOPInstanceUID not in named
+
+
+def test_a_rejection_note_is_not_taken_back(pipeline: Pipeline, engine: Engine, tmp_path: Path) -> None:
+    study = reported(pipeline, engine, dx_file(tmp_path / "a.dcm"))
+    filed(pipeline, study)
+    interventions.withdraw(pipeline, study)
+    filed(pipeline, study)
     with pytest.raises(NotFound, match="nothing to withdraw"):
         interventions.withdraw(pipeline, study)
-    with pipeline.ledger.reading() as tx:  # all as it was
-        assert {row.state for row in documents.deliveries(tx, study)} == {DeliveryState.PENDING}
+
+
+def test_a_destination_that_left_the_settings_is_not_said_to_be_told(
+    pipeline: Pipeline, engine: Engine, tmp_path: Path
+) -> None:
+    study = reported(pipeline, engine, dx_file(tmp_path / "a.dcm"))
+    filed(pipeline, study)
+    left = replace(pipeline, settings=pipeline.settings.model_copy(update={"destination": ()}))
+    done = interventions.withdraw(left, study)
+    assert (done.destinations, done.not_told) == ((), ("pacs",))
+
+
+def test_the_same_answer_again_is_the_same_overlay(pipeline: Pipeline, engine: Engine, tmp_path: Path) -> None:
+    study = reported(pipeline, engine, dx_file(tmp_path / "a.dcm"))
+    later = time.time() + 100.0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline.ledger, "_clock", lambda: later)
+        interventions.reanalyse(pipeline, study)
+        with Running(pipeline, engine):
+            wait_until(idle(pipeline), seconds=30, what="the new report")
+    with pipeline.ledger.reading() as tx:
+        kinds = [document.kind for document in documents.of_study(tx, study)]
+    assert sorted(kinds) == [DocumentKind.SC, DocumentKind.SR, DocumentKind.SR]
 
 
 def test_an_unknown_study_is_not_found(pipeline: Pipeline) -> None:
@@ -139,7 +211,7 @@ def test_a_cancelled_image_is_said_to_be_unanalysed(pipeline: Pipeline, engine: 
     study = receive(pipeline, dx_file(tmp_path / "a.dcm"))
     with pipeline.ledger.reading() as tx:
         (image,) = [row for row in tasks.owed(tx) if row.kind == "image"]
-    assert interventions.cancel(pipeline, image.id) == "image"
+    assert interventions.cancel(pipeline, [image.id]) == ["image"]
     with Running(pipeline, engine):
         wait_until(idle(pipeline), seconds=30, what="the report")
     with pipeline.ledger.reading() as tx:
@@ -151,7 +223,8 @@ def test_a_study_that_waits_cannot_be_silenced(pipeline: Pipeline, tmp_path: Pat
     receive(pipeline, dx_file(tmp_path / "a.dcm"))
     with pipeline.ledger.reading() as tx:
         (task,) = [row for row in tasks.owed(tx) if row.kind == "study"]
+        (image,) = [row for row in tasks.owed(tx) if row.kind == "image"]
     with pytest.raises(NotFound, match="nobody would be told"):
-        interventions.cancel(pipeline, task.id)
-    with pipeline.ledger.reading() as tx:
-        assert task.id in {row.id for row in tasks.owed(tx)}
+        interventions.cancel(pipeline, [image.id, task.id])
+    with pipeline.ledger.reading() as tx:  # all or none
+        assert {image.id, task.id} <= {row.id for row in tasks.owed(tx)}
