@@ -114,6 +114,7 @@ class AlarmKind(StrEnum):
 
     DEAD_TASK = "dead_task"
     DESTINATION_DOWN = "destination_down"
+    BROKER_DOWN = "broker_down"  # over Celery: nothing is analysed or delivered until it is back
     DISK = "disk"  # too little of it: low, or images are being refused
     MISSING_FILE = "missing_file"  # an acknowledged image whose file is gone
     CONFLICT = "conflict"  # one SOP Instance UID came with two contents

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from contextlib import suppress
 from typing import Any
 
 from celery import Celery
@@ -22,7 +23,8 @@ from kombu.exceptions import OperationalError
 
 from config.settings import Node
 from domain.errors import StorageUnavailable
-from ledger import messages
+from domain.types import AlarmKind
+from ledger import alarms, messages
 from node.logs import Outage
 from node.worker import QUEUES, Worker
 
@@ -133,15 +135,27 @@ def _pump(worker: Worker, app: Celery) -> None:
         try:
             with app.connection_for_write() as connection:
                 connection.ensure_connection(max_retries=1, timeout=RECONNECT_SECONDS)
+                outage.ended()
+                _tell(worker, away=False)  # also where another worker said that it was away
                 while not worker.stop.is_set():
                     _announce(worker, app, connection)
-                    outage.ended()
                     changes.wait(LOOK_SECONDS, worker.stop.is_set)
         except lost as error:
-            outage.began(error)
+            if outage.began(error):
+                _tell(worker, away=True)
             worker.stop.wait(RECONNECT_SECONDS)
         except StorageUnavailable:  # the heartbeat says it
             worker.stop.wait(RECONNECT_SECONDS)
+
+
+def _tell(worker: Worker, *, away: bool) -> None:
+    """In `status`: nothing else of a node without its broker looks unwell."""
+    with suppress(StorageUnavailable), worker.ledger.transaction() as tx:
+        if away:
+            said = "RabbitMQ (broker_url) does not answer: nothing is analysed or delivered until it does"
+            alarms.raise_(tx, AlarmKind.BROKER_DOWN, "broker", said)
+        else:
+            alarms.clear(tx, AlarmKind.BROKER_DOWN, "broker")
 
 
 def _connection_errors(app: Celery) -> tuple[type[Exception], ...]:

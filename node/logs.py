@@ -60,14 +60,16 @@ class Outage:
         self._lasts = False
         self._lock = threading.Lock()
 
-    def began(self, error: BaseException) -> None:
+    def began(self, error: BaseException) -> bool:
+        """Whether it begins with this."""
         with self._lock:
-            if not self._lasts:
-                self._lasts = True
-                structlog.get_logger().warning(f"{self._what} does not answer; work waits for it", error=str(error))
+            begins, self._lasts = not self._lasts, True
+        if begins:
+            structlog.get_logger().warning(f"{self._what} does not answer; work waits for it", error=str(error))
+        return begins
 
     def ended(self) -> None:
         with self._lock:
-            if self._lasts:
-                self._lasts = False
-                structlog.get_logger().info(f"{self._what} answers again")
+            ends, self._lasts = self._lasts, False
+        if ends:
+            structlog.get_logger().info(f"{self._what} answers again")

@@ -34,6 +34,7 @@ GIVE_UP_SECONDS = 7 * 86_400.0
 _TITLES = {
     AlarmKind.DEAD_TASK: "work was given up",
     AlarmKind.DESTINATION_DOWN: "a destination does not answer",
+    AlarmKind.BROKER_DOWN: "the broker does not answer",
     AlarmKind.DISK: "little disk space",
     AlarmKind.MISSING_FILE: "the file of a received image is gone",
     AlarmKind.CONFLICT: "one SOP Instance UID with two contents",

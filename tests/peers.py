@@ -34,7 +34,7 @@ _PACKAGES = {
     **dict.fromkeys(["rabbitmqctl", "epmd"], "rabbitmq-server"),
     "postgres": "postgresql",
 }
-_START_SECONDS = 30.0
+_START_SECONDS = 90.0
 _STOP_SECONDS = 10.0
 _LOG_LINES = 40
 _SIOCGIFFLAGS, _IFF_UP = 0x8913, 0x1

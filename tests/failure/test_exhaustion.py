@@ -18,6 +18,9 @@ from servers import postgresql
 from storm import Consoles, Pacs, Parts, audit, wait_for_all_work
 
 from config.settings import Settings, load
+from domain.types import AlarmKind
+from ledger import alarms
+from ledger.store import Ledger
 from node.parts import open_ledger
 
 IMAGE_SIDE = 400  # 320 kB
@@ -33,6 +36,11 @@ def console(folder: Path, number: int, port: int) -> Consoles:
 def taken_after(sender: Consoles, what: str) -> dict[str, Path]:
     wait_until(sender.done, seconds=60, what=f"the image to be taken after {what}")
     return sender.acknowledged
+
+
+def open_kinds(ledger: Ledger) -> set[AlarmKind]:
+    with ledger.reading() as tx:
+        return {alarm.kind for alarm in alarms.open_alarms(tx)}
 
 
 @contextmanager
@@ -113,8 +121,10 @@ def test_a_broker_that_forgets_everything_or_is_away_costs_only_time(tmp_path: P
             acknowledged |= taken_after(console(tmp_path, 2, port), "the broker's queues were wiped")
             broker.stop()
             acknowledged |= taken_after(console(tmp_path, 3, port), "the broker went away")
-            broker.start()
             ledger = open_ledger(settings.node)
+            wait_until(lambda: open_kinds(ledger) == {AlarmKind.BROKER_DOWN}, seconds=60, what="an alarm without a broker")
+            broker.start()
+            wait_until(lambda: open_kinds(ledger) == set(), seconds=60, what="the alarm's end")
             wait_for_all_work(ledger, seconds=120)
             ledger.close()
         tally = audit(settings, [pacs], acknowledged)
