@@ -23,7 +23,7 @@ from judges import differing, errors, run
 from peers import require_tool
 from PIL import Image
 from pydicom import dcmread
-from pydicom.uid import EnhancedSRStorage
+from pydicom.uid import UID, EnhancedSRStorage
 
 from domain import terms
 from domain.identity import Identity
@@ -48,11 +48,11 @@ CHARSETS = (None, "ISO 2022 IR 149", "ISO_IR 192")
 
 
 def invalid(path: Path) -> list[str]:
-    """dciodvfy's errors but for UIDs of the source, kept as they are; it must have recognised what it validated."""
+    """dciodvfy's errors; it must have recognised what it validated."""
     printed = run("dciodvfy", path)
     known = {"ComprehensiveSR", "Comprehensive3DSR", "EnhancedSR", "SCImage"}
     assert known.intersection(printed.splitlines()), printed
-    return [line for line in errors(printed) if "UID" not in line and "Value Representations" not in line]
+    return errors(printed)
 
 
 def documents(item: Evidence, folder: Path, language: Language, *, of: Report | None = None) -> tuple[Document, Document]:
@@ -227,6 +227,18 @@ def test_a_veterinary_sex_is_the_only_fault_it_brings(tmp_path: Path, sex: str) 
     assert differing(path, written.path, overlay.path) == []
 
 
+INVALID_VALUES = "Error - Dicom dataset contains invalid data values for Value Representations"  # sums up others
+
+
+def own_faults(path: Path, source_uid: str) -> list[str]:
+    """Without what a reference repeats of its source: a SOP Instance UID against the rules, as a shared file has."""
+    found = invalid(path)
+    if UID(source_uid).is_valid:
+        return found
+    others = [line for line in found if not ("(0x0008,0x1155)" in line and source_uid in line)]
+    return [line for line in others if line != INVALID_VALUES or len(others) == len(found)]
+
+
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared test data is absent")
 @pytest.mark.parametrize("path", sorted(SHARED.glob("*.dcm")), ids=lambda path: path.stem)
 def test_no_odd_header_makes_a_document_invalid(tmp_path: Path, path: Path) -> None:
@@ -237,5 +249,5 @@ def test_no_odd_header_makes_a_document_invalid(tmp_path: Path, path: Path) -> N
     item = Evidence(answer=ImageAnswer(ref=ref, outcome=Outcome.DECLINED, reason=reason), sha256="12" * 32, path=path)
     for language in Language:
         written, overlay = documents(item, tmp_path, language)
-        assert invalid(written.path) == []
-        assert invalid(overlay.path) == []
+        assert own_faults(written.path, uid) == []
+        assert own_faults(overlay.path, uid) == []
