@@ -86,7 +86,7 @@ class DicomwebSender:
         if failure is not None and classify(failure) is StatusClass.PERMANENT:
             return refused(file, f"{name} refused the object: {describe(failure)}", status=failure)
         if failure is not None:
-            return stored(file, f"{name} keeps the object: {describe(failure)}")
+            return stored(file, f"{name} keeps the object: {describe(failure)}", status=failure)
         if not 200 <= status < 300:
             comment = plain(answer)
             words = without_identity(comment, file.path)

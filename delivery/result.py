@@ -53,8 +53,8 @@ def readable(path: Path) -> Part10 | StoreResult:
         )
 
 
-def stored(file: Part10, reason: str = "") -> StoreResult:
-    return _result(file, StoreState.STORED, reason, sent_as_uid=file.transfer_syntax_uid)
+def stored(file: Part10, reason: str = "", *, status: int | None = None) -> StoreResult:
+    return _result(file, StoreState.STORED, reason, status=status, sent_as_uid=file.transfer_syntax_uid)
 
 
 def postponed(file: Part10, reason: str, *, status: int | None = None) -> StoreResult:

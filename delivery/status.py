@@ -12,9 +12,11 @@ class StatusClass(StrEnum):
     PERMANENT = "permanent"  # the peer will answer the same again
 
 
-# The peer holds the object. 0x0111 (duplicate SOP Instance) belongs here, because a document's UID follows from its
-# content: it is the answer to a retry after a response that was lost.
-_WARNINGS = frozenset({0x0001, 0x0107, 0x0111, 0x0116})
+# The peer holds an object of this UID.
+DUPLICATE = 0x0111
+# The peer holds the object. A duplicate belongs here, because a document's UID follows from its content: it is the answer to
+# a retry after a response that was lost. Of a received image that came with two contents, the caller knows better.
+_WARNINGS = frozenset({0x0001, 0x0107, DUPLICATE, 0x0116})
 # Complaints about the object, the service or the right to use it, which do not change by waiting.
 _PERMANENT = frozenset(
     {0x0105, 0x0106, 0x0115, 0x0117, 0x0118, 0x0119, 0x0120, 0x0121, 0x0122, 0x0123, 0x0124, 0x0211, 0x0212}
@@ -24,7 +26,7 @@ _MEANINGS = {
     0x0000: "success",
     0x0107: "attribute list error",
     0x0110: "processing failure",
-    0x0111: "duplicate SOP Instance",
+    DUPLICATE: "duplicate SOP Instance",
     0x0116: "attribute value out of range",
     0x0117: "invalid SOP Instance",
     0x0118: "no such SOP class",

@@ -61,10 +61,10 @@ def answered(tx: Transaction, transaction_uid: str, *, committed: Collection[str
             .values(answered_at=tx.now, failure=failed.get(uid))
         )
         key = f"{uid}>{row.destination}"
-        if uid not in failed:
-            documents.delivered(
-                tx, documents.get_delivery(tx, key), DeliveryState.VERIFIED, status="committed to by the destination"
-            )
+        filed = documents.get_delivery(tx, key)
+        # Otherwise another content came meanwhile, which it was not asked for.
+        if uid not in failed and filed.state is DeliveryState.STORED and row.asked_at >= (filed.stored_at or 0.0):
+            documents.delivered(tx, filed, DeliveryState.VERIFIED, status="committed to by the destination")
         tasks.hasten(tx, "verify", key)
     return known
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from domain.types import DeliveryState, Document, DocumentKind, InstanceRef
 from ledger import tasks
-from ledger.schema import delivery, document
+from ledger.schema import delivery, document, image
 from ledger.store import Transaction
 
 
@@ -140,6 +140,19 @@ def delivered(tx: Transaction, row: DeliveryRow, state: DeliveryState, *, status
     if state is DeliveryState.VERIFIED:
         values |= {"verified_at": tx.now}
     _update(tx, row, values)
+
+
+def is_current(tx: Transaction, row: DeliveryRow) -> bool:
+    """Whether this content is what is owed still. Until the transaction ends, no other content comes in its place."""
+    here = document.c.sop_instance_uid == row.document.ref.sop_instance_uid
+    return tx.connection.scalar(sa.select(document.c.sha256).where(here).with_for_update()) == row.document.sha256
+
+
+def replaces_another(tx: Transaction, row: DeliveryRow) -> bool:
+    """Whether another content came under this SOP Instance UID, too: a destination may hold that one."""
+    uid, sha256 = row.document.ref.sop_instance_uid, row.document.sha256
+    other = sa.select(image.c.id).where(image.c.sop_instance_uid == uid, image.c.sha256 != sha256)
+    return tx.connection.scalar(other.limit(1)) is not None
 
 
 def noted(tx: Transaction, row: DeliveryRow, *, status: str) -> None:

@@ -18,6 +18,7 @@ from delivery.destination import sender_for
 from delivery.faults import AnswerLost, PeerBusy
 from delivery.result import StoreResult, StoreState
 from delivery.sender import Sender
+from delivery.status import DUPLICATE, describe
 from domain.errors import PeerRefused, PeerUnavailable
 from domain.types import DeliveryState, Document
 from ledger import commitments, documents, peers, tasks
@@ -99,7 +100,7 @@ class Filing:
             return
         try:
             with self.ledger.transaction() as tx:
-                outcome = how(tx, item)
+                outcome = how(tx, item) if documents.is_current(tx, item.row) else _overtaken(tx, item)
         except LeaseLost as error:
             outcome = f"lease lost: {error}"
         item.outcome = outcome
@@ -130,10 +131,13 @@ class Filing:
     def _begin(self, item: _Item) -> None:
         """Written down before it is sent: whoever withdraws the document now must know that it may be there."""
         with self.ledger.transaction() as tx:
-            item.row = documents.get_delivery(tx, item.task.key)
-            if item.row.state is DeliveryState.PENDING:
-                documents.attempted(tx, item.row)
-        if item.row.state is not DeliveryState.PENDING:
+            row = documents.get_delivery(tx, item.task.key)
+            is_same = row.document.sha256 == item.row.document.sha256
+            item.row = row if is_same else item.row  # its end then finds that another content is owed by now
+            wanted = is_same and row.state is DeliveryState.PENDING
+            if wanted:
+                documents.attempted(tx, row)
+        if not wanted:
             self._end(item, _over)
         item.begun = True
 
@@ -141,6 +145,9 @@ class Filing:
         row, task = item.row, item.task
         if result.sop_class_uid:  # otherwise the file could not be read, and nobody was called
             peers.answered(tx, to.name)
+        if result.status == DUPLICATE and result.state is StoreState.STORED and documents.replaces_another(tx, row):
+            error = f"{to.name} may hold the first content of this image, and did not take the second: delete it there"
+            return _refused(tx, item, f"{error}, then retry ({describe(DUPLICATE)})")
         if result.state is StoreState.STORED:
             tasks.finish(tx, task)
             documents.delivered(tx, row, DeliveryState.STORED, status=result.reason or "stored")
@@ -148,9 +155,7 @@ class Filing:
                 tasks.owe(tx, "verify", task.key, queue="delivery", destination=to.name, priority=task.priority)
             return "stored"
         if result.state is StoreState.REFUSED:
-            tasks.bury(tx, task, error=result.reason)
-            documents.delivered(tx, row, DeliveryState.REFUSED, status=result.reason)
-            return f"REFUSED: {result.reason}"
+            return _refused(tx, item, result.reason)
         return self._later(tx, item, to, result.reason, _backoff(row))
 
     def _unavailable(self, items: Sequence[_Item], to: Destination, error: PeerUnavailable | PeerRefused) -> None:
@@ -197,6 +202,8 @@ class Filing:
             said, patience_seconds = f"stored, but not verified: {error}", DAY_SECONDS
 
         def end(tx: Transaction, item: _Item) -> str:
+            if item.row.state is not DeliveryState.STORED:  # another content came, or somebody tries again
+                return _over(tx, item)
             if item.row.document.ref.sop_instance_uid in found:
                 tasks.finish(tx, item.task)
                 documents.delivered(tx, item.row, DeliveryState.VERIFIED, status=f"found there by {sender.read_back_by}")
@@ -263,9 +270,7 @@ class Filing:
                 tasks.finish(tx, item.task)
                 self._send_again(tx, item, to)
                 return f"again: {error}"
-            tasks.bury(tx, item.task, error=error)
-            documents.delivered(tx, row, DeliveryState.REFUSED, status=error)
-            return f"REFUSED: {error}"
+            return _refused(tx, item, error)
         waited_seconds = _waited_seconds(tx, row)
         if waited_seconds >= to.verify_seconds and last is not None and not _is_older(last, row):
             said = f"stored, but it has not answered for it within {to.verify_seconds:g} s"
@@ -302,9 +307,21 @@ def _waited_seconds(tx: Transaction, row: DeliveryRow) -> float:
     return tx.now - (row.stored_at or tx.now)
 
 
+def _refused(tx: Transaction, item: _Item, error: str) -> str:
+    tasks.bury(tx, item.task, error=error)
+    documents.delivered(tx, item.row, DeliveryState.REFUSED, status=error)
+    return f"REFUSED: {error}"
+
+
 def _over(tx: Transaction, item: _Item) -> str:
     tasks.finish(tx, item.task)
     return f"{item.row.state.value} already"
+
+
+def _overtaken(tx: Transaction, item: _Item) -> str:
+    """A console sent another content under this UID meanwhile, which a task of its own brings there."""
+    tasks.finish(tx, item.task)
+    return "overtaken by another content"
 
 
 def _give_back(tx: Transaction, item: _Item) -> str:
