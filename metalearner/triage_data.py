@@ -21,7 +21,7 @@ from phantoms.scenes import PARTS
 from phantoms.strangers import stranger
 from phantoms.views import Unframeable, render
 
-SIDE = 128
+SIDE = 96
 LOW_PERCENT, HIGH_PERCENT = 0.5, 99.5
 TRAINING_SEED, CALIBRATION_SEED, EVALUATION_SEED = 20_000_000, 40_000_000, 50_000_000
 

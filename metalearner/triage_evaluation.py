@@ -38,6 +38,7 @@ from metalearner.triage_data import (
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BATCH = 50
+MISSED, FALSE_ALARMS = 0.05, 0.02  # shares that the operating points of an image's quality allow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,13 @@ def platt(logits: FloatArray, truth: npt.NDArray[np.int8]) -> tuple[float, float
     return float(slope), float(intercept)
 
 
+def operating_points(p: FloatArray, truth: npt.NDArray[np.int8]) -> tuple[float, float]:
+    """Below the first an issue is ABSENT, from the second on PRESENT: few that have it lie below, few that lack it above."""
+    present_from = float(np.quantile(p[truth == 0], 1 - FALSE_ALARMS)) if (truth == 0).any() else 1.0
+    absent_below = float(np.quantile(p[truth == 1], MISSED)) if (truth == 1).any() else 0.0
+    return round(min(absent_below, present_from), 4), round(present_from, 4)
+
+
 def auc(scores: FloatArray, truth: npt.NDArray[np.int8]) -> float:
     """The share of pairs, one with the issue and one without, that are in the right order; ties count half."""
     yes, no = scores[truth == 1], scores[truth == 0]
@@ -142,6 +150,8 @@ def run(weights: Path, images: npt.NDArray[np.uint8], outputs: Sequence[str], th
 
 def measure(answers: Mapping[str, FloatArray], asked: Asked, head: TriageHead) -> dict[str, Any]:
     """answers: the package's probabilities by part. Issues are judged by the head's calibration and operating points."""
+    if head.region is None or head.view is None or head.orientation is None or head.quality is None:
+        raise ValueError("the head leaves a part out")
     views = folded_views(answers["view"])
     regions, orientations = answers["region"], answers["orientation"]
     turns = np.where(asked.orientations == UNKNOWN, UNKNOWN, asked.orientations % 4)
@@ -160,6 +170,11 @@ def measure(answers: Mapping[str, FloatArray], asked: Asked, head: TriageHead) -
             "view": expected_calibration_error(views, asked.views),
             "orientation": expected_calibration_error(orientations, asked.orientations),
         },
+        "when sure enough to speak": {
+            "region": when_sure(regions, asked.regions, head.region.least_probability),
+            "view": when_sure(answers["view"], asked.views, head.view.least_probability),
+            "orientation": when_sure(orientations, asked.orientations, head.orientation.least_probability),
+        },
         "by region": {
             region.value: {
                 "view": share(views.argmax(1), asked.views, asked.regions == i),
@@ -169,7 +184,6 @@ def measure(answers: Mapping[str, FloatArray], asked: Asked, head: TriageHead) -
         },
         "quality": {},
     }
-    assert head.quality is not None  # noqa: S101  # a triage package of ours judges quality
     for i, issue in enumerate(ISSUES):
         truth = asked.quality[:, i]
         known = head.quality.issues[i]
@@ -180,6 +194,7 @@ def measure(answers: Mapping[str, FloatArray], asked: Asked, head: TriageHead) -
             "AUC": auc(p, truth),
             "sensitivity": float((p[truth == 1] >= known.present_from).mean()),
             "specificity": float((p[truth == 0] < known.present_from).mean()),
+            "missed": float((p[truth == 1] < known.absent_below).mean()),
         }
     return figures
 
@@ -194,6 +209,14 @@ def folded_views(chances: FloatArray) -> FloatArray:
 
 def named(figures: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
     return {names[int(key)] if key.isdigit() else key: value for key, value in figures.items()}
+
+
+def when_sure(chances: FloatArray, truth: IntArray, least: float) -> dict[str, float]:
+    """How often the product speaks by the pixels alone, and how often it is right then; it is silent below `least`."""
+    known = truth != UNKNOWN
+    spoken = known & (chances.max(axis=1) >= least)
+    right = chances[spoken].argmax(axis=1) == truth[spoken]
+    return {"share": float(spoken.sum() / known.sum()), "accuracy": float(right.mean()) if len(right) else float("nan")}
 
 
 def share(answers: IntArray, truth: IntArray, among: npt.NDArray[np.bool_]) -> float | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +33,14 @@ from metalearner.triage_data import (
     load,
     render_example,
 )
-from metalearner.triage_evaluation import BATCH, ask, platt, run, temperature
+from metalearner.triage_evaluation import BATCH, ask, operating_points, platt, run, temperature
 from metalearner.triage_network import Exported, TriageNetwork, four_ways
 
 NAME = "radiograph-triage"
 SAMPLE_SEED = 60_000_000
 SAMPLE_TOLERANCE = 0.03  # of probabilities: between processors and releases of ONNX Runtime
 CALIBRATION_DRAW = 1
-LEAST_PROBABILITY = {"region": 0.8, "view": 0.7, "orientation": 0.9}
-ABSENT_BELOW, PRESENT_FROM = 0.3, 0.7
+LEAST_PROBABILITY = {"region": 0.9, "view": 0.7, "orientation": 0.9}  # a view shares its own with its twin, see TWINS
 
 MANIFEST_TEXT = """\
 format = 1
@@ -103,7 +103,7 @@ ISSUE_TEXT = """
 issue = "{issue}"
 absent_below = {absent_below}
 present_from = {present_from}
-calibration = {{ slope = {slope:.4f}, intercept = {intercept:.4f} }}
+calibration = {{ slope = {slope}, intercept = {intercept} }}
 """
 
 FIGURE_TEXT = """
@@ -116,8 +116,28 @@ data_set = "Houndsfield phantoms of unseen seeds"
 """
 
 
-def calibrate(network: TriageNetwork, shard: Shard) -> tuple[tuple[float, float, float], list[tuple[float, float]]]:
-    """Temperatures of region, view and orientation; slope and intercept of each issue."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Of one issue: Platt's line of the logit, and the operating points of the probability that it gives."""
+
+    slope: float
+    intercept: float
+    absent_below: float
+    present_from: float
+
+    def probability(self, logit: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.asarray(1 / (1 + np.exp(-(self.slope * logit + self.intercept))))
+
+
+def judge(logits: npt.NDArray[np.float64], truth: npt.NDArray[np.int8]) -> Judge:
+    slope, intercept = (round(value, 4) for value in platt(logits, truth))
+    line = Judge(slope=slope, intercept=intercept, absent_below=0.0, present_from=1.0)
+    absent_below, present_from = operating_points(line.probability(logits), truth)
+    return replace(line, absent_below=absent_below, present_from=present_from)
+
+
+def calibrate(network: TriageNetwork, shard: Shard) -> tuple[tuple[float, float, float], list[Judge]]:
+    """Temperatures of region, view and orientation; and how each issue is judged."""
     asked = ask(shard, seed=CALIBRATION_DRAW)
     parts: list[list[npt.NDArray[np.float64]]] = []
     with torch.no_grad():
@@ -130,7 +150,7 @@ def calibrate(network: TriageNetwork, shard: Shard) -> tuple[tuple[float, float,
         temperature(view, asked.views),
         temperature(orientation, asked.orientations),
     )
-    return temperatures, [platt(quality[:, i], asked.quality[:, i]) for i in range(len(ISSUES))]
+    return temperatures, [judge(quality[:, i], asked.quality[:, i]) for i in range(len(ISSUES))]
 
 
 def export(network: TriageNetwork, temperatures: tuple[float, float, float], out: Path) -> None:
@@ -167,14 +187,9 @@ def parity(model: Exported, path: Path) -> float:
     return max(float(np.abs(answers[name] - one.numpy()).max()) for name, one in zip(Exported.outputs, wanted, strict=True))
 
 
-def write_manifest(directory: Path, *, version: str, lines: list[tuple[float, float]], figures: dict[str, Any]) -> None:
-    """lines: slope and intercept of each issue; figures: of `triage_evaluation`, empty before it has run."""
-    issues = "".join(
-        ISSUE_TEXT.format(
-            issue=issue, slope=slope, intercept=intercept, absent_below=ABSENT_BELOW, present_from=PRESENT_FROM
-        )
-        for issue, (slope, intercept) in zip(ISSUES, lines, strict=True)
-    )
+def write_manifest(directory: Path, *, version: str, judges: list[Judge], figures: dict[str, Any]) -> None:
+    """figures: of `triage_evaluation`, empty before it has run."""
+    issues = "".join(ISSUE_TEXT.format(issue=issue, **asdict(one)) for issue, one in zip(ISSUES, judges, strict=True))
     text = MANIFEST_TEXT.format(
         name=NAME,
         version=version,
@@ -226,7 +241,7 @@ def figure_tables(figures: dict[str, Any]) -> str:
     return "".join(FIGURE_TEXT.format(measure=measure, value=value, n=count) for measure, value, count in rows)
 
 
-def write_sample(directory: Path, lines: list[tuple[float, float]]) -> None:
+def write_sample(directory: Path, judges: list[Judge]) -> None:
     """Of twenty phantoms from SAMPLE_SEED on the one that the network is surest of, and what it says of it."""
     seen = [as_seen(render_example(SAMPLE_SEED + i).pixels) for i in range(20)]
     grays = np.stack([np.round(one * 255).astype(np.uint8) for one in seen])
@@ -236,9 +251,8 @@ def write_sample(directory: Path, lines: list[tuple[float, float]]) -> None:
     expected: dict[str, float] = {}
     for part, values in (("region", REGIONS), ("view", EXPORTED_VIEWS), ("orientation", ORIENTATIONS)):
         expected |= {f"{part}.{value}": round(float(p), 4) for value, p in zip(values, answers[part][0], strict=True)}
-    for issue, p, (slope, intercept) in zip(ISSUES, answers["quality"][0], lines, strict=True):
-        logit = np.log(p / (1 - p))
-        expected[f"quality.{issue}"] = round(float(1 / (1 + np.exp(-(round(slope, 4) * logit + round(intercept, 4))))), 4)
+    for issue, p, one in zip(ISSUES, answers["quality"][0], judges, strict=True):
+        expected[f"quality.{issue}"] = round(float(one.probability(np.log(p / (1 - p)))), 4)
     Image.fromarray(gray).save(directory / SAMPLE, optimize=True)
     content = {"triage": {**expected, "tolerance": SAMPLE_TOLERANCE}}
     (directory / EXPECTED).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -258,15 +272,15 @@ def main() -> None:
     network.load_state_dict(torch.load(arguments.weights, weights_only=True))
     network.eval()
     torch.set_num_threads(1)
-    temperatures, lines = calibrate(network, load(arguments.calibration))
+    temperatures, judges = calibrate(network, load(arguments.calibration))
     print("temperatures " + " ".join(f"{value:.3f}" for value in temperatures))
     directory: Path = arguments.directory
     directory.mkdir(parents=True, exist_ok=True)
     if arguments.figures is None:
         export(network, temperatures, directory / WEIGHTS)
-        write_sample(directory, lines)
+        write_sample(directory, judges)
     figures = json.loads(arguments.figures.read_text(encoding="utf-8")) if arguments.figures else {}
-    write_manifest(directory, version=arguments.version, lines=lines, figures=figures)
+    write_manifest(directory, version=arguments.version, judges=judges, figures=figures)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,10 @@ from metalearner.triage_evaluation import (
     auc,
     expected_calibration_error,
     folded_views,
+    operating_points,
     platt,
     temperature,
+    when_sure,
 )
 
 EVERY_WAY = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
@@ -98,6 +100,11 @@ def test_accuracy_counts_what_is_known():
     assert figures == {"overall": pytest.approx(2 / 3), "n": 3.0, "0": 0.5, "1": 1.0}
 
 
+def test_silence_is_no_error():
+    chances = np.array([[0.9, 0.1], [0.95, 0.05], [0.6, 0.4], [0.2, 0.8]])
+    assert when_sure(chances, np.array([0, 1, 1, UNKNOWN]), 0.8) == {"share": pytest.approx(2 / 3), "accuracy": 0.5}
+
+
 def test_certainty_that_comes_true_has_no_calibration_error():
     truth = np.array([0] * 80 + [1] * 20)
     assert expected_calibration_error(np.tile([0.8, 0.2], (100, 1)), truth) == pytest.approx(0, abs=1e-9)
@@ -115,6 +122,17 @@ def test_temperature_and_platt_undo_overconfidence():
     slope, intercept = platt(4 * line + 1, yes)
     assert (slope, intercept) == (pytest.approx(0.25, rel=0.15), pytest.approx(-0.25, abs=0.12))
     assert platt(line, np.ones(4000, np.int8)) == (1.0, 0.0)
+
+
+def test_operating_points_leave_what_is_not_told_uncertain():
+    rng = np.random.default_rng(3)
+    truth = (rng.random(2000) < 0.3).astype(np.int8)
+    told = np.clip(0.8 * truth + 0.1 + rng.normal(0, 0.05, 2000), 0, 1)
+    guessed = rng.random(2000)
+    low, high = operating_points(told, truth)
+    assert low == high == pytest.approx(0.2, abs=0.03)  # all that have it lie above
+    low, high = operating_points(guessed, truth)
+    assert (low, high) == (pytest.approx(0.05, abs=0.03), pytest.approx(0.98, abs=0.02))  # nearly all stay uncertain
 
 
 def test_auc_is_the_share_of_pairs_in_order():
