@@ -89,7 +89,7 @@ class DicomwebSender:
             return stored(file, f"{name} keeps the object: {describe(failure)}", status=failure)
         if not 200 <= status < 300:
             comment = plain(answer)
-            words = without_identity(comment, file.path)
+            words = without_identity(comment)
             return refused(
                 file, f"{name} refused the object ({status}{': ' if words else ''}{words})", status=status, comment=comment
             )

@@ -63,14 +63,15 @@ class OrthancSender:
                 with file.path.open("rb") as body:
                     answer = self._json(lambda: client.post("instances", data=body, allow_redirects=False))
             except _Refusal as refusal:
-                words = without_identity(refusal.words, file.path)
+                words = without_identity(refusal.words)
                 said = f"{where(self.to)} refused the object ({refusal.status}" + (f": {words})" if words else ")")
                 return refused(file, said, status=refusal.status, comment=refusal.words)
             status = answer.get("Status") if isinstance(answer, dict) else None
             if status == "Success":
                 return stored(file)
             if status != "AlreadyStored":
-                return refused(file, f"{where(self.to)} did not keep the object: {status or 'it does not say why'}")
+                said = without_identity(str(status)) if status else "it does not say why"
+                return refused(file, f"{where(self.to)} did not keep the object: {said}")
             there = self._there(client, file.path, file.sop_instance_uid)
         return already_there(file, where(self.to), there)
 

@@ -161,7 +161,7 @@ def _result(file: Part10, peer: Peer, response: C_STORE, *, sent_as_uid: str, co
     status = int(response.Status or 0)
     comment = str(response.ErrorComment or "")
     kind = classify(status)
-    said = describe(status) + (f": {without_identity(comment, file.path)}" if comment else "")
+    said = describe(status) + (f": {without_identity(comment)}" if comment else "")
     if kind is StatusClass.PERMANENT:
         state, reason = StoreState.REFUSED, f"{name_of(peer)} refused the object with status {said}"
     elif kind is StatusClass.TEMPORARY:

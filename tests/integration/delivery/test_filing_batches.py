@@ -59,7 +59,7 @@ def test_one_that_is_refused_dies_alone_in_the_words_of_the_peer(tmp_path: Path)
     def refuses_the_second(event: evt.Event) -> Dataset:
         answer = kept(event)
         if len(kept.commands) == 2:
-            answer.Status, answer.ErrorComment = 0xC001, "Study of 'Rex' is locked"
+            answer.Status, answer.ErrorComment = 0xC001, "Study of Rex Miller is locked"
         return answer
 
     with desk(tmp_path, (evt.EVT_C_STORE, refuses_the_second), verify="none") as work:
