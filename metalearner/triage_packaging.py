@@ -73,7 +73,7 @@ quality = [{issues_n}]
 [[head]]
 kind = "triage"
 activation = "none"            # temperatures are within the network
-header_weight = 4.0
+header_weight = 20.0           # of twenty headers nineteen say the right thing
 
 [head.region]
 output = "region"
