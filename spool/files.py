@@ -148,7 +148,7 @@ def _write(descriptor: int, parts: Iterable[Bytes]) -> None:
                     used = 0
         whole = used - used % _BLOCK_BYTES
         _write_all(descriptor, bounce[:whole])
-        fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~os.O_DIRECT)
+        _go_through_the_cache(descriptor)
         _write_all(descriptor, bounce[whole:used])
 
 
@@ -181,7 +181,17 @@ def _is_whole(target: Path, data_set_bytes: int) -> bool:
 def _write_all(descriptor: int, rest: memoryview) -> None:
     """write(2) may take less than it was given."""
     while rest:
-        rest = rest[os.write(descriptor, rest) :]
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except OSError as error:
+            # A file system that takes the flag and not the writing, or no more of it after a part of a block.
+            if error.errno != errno.EINVAL or not fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+                raise
+            _go_through_the_cache(descriptor)
+
+
+def _go_through_the_cache(descriptor: int) -> None:
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~os.O_DIRECT)
 
 
 def _fsync_folder(folder: Path) -> None:

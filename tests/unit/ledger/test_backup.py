@@ -11,7 +11,7 @@ from peers import wait_until
 
 from domain.errors import StorageUnavailable
 from domain.types import DocumentKind, InstanceRef, Received
-from ledger import documents, images, tasks
+from ledger import documents, images, retention, tasks
 from ledger.backup import back_up
 from ledger.store import Ledger
 from spool import Spool
@@ -100,6 +100,33 @@ def test_documents_are_copied_and_what_is_gone_is_counted(tmp_path: Path) -> Non
     assert (done.files, done.missing, done.size_bytes) == (1, 1, 8)
     assert (tmp_path / "copy/results/kept.dcm").read_bytes() == b"document"
     ledger.close()
+
+
+def test_what_retention_deletes_meanwhile_is_there_if_the_copy_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, spool = Ledger(tmp_path / "data"), Spool(tmp_path / "data/spool")
+    take(ledger, spool, 1)
+    copy_database = ledger.copy_database
+
+    def deleted_meanwhile(folder: Path) -> None:
+        copy_database(folder)
+        with ledger.transaction() as tx:
+            (task,) = tasks.owed(tx)
+            tasks.cancel(tx, task.id)
+            (file,) = retention.forget_study(tx, "2.25.90")
+            file.unlink()
+        take(ledger, spool, 2)
+
+    monkeypatch.setattr(ledger, "copy_database", deleted_meanwhile)
+    done = back_up(ledger, tmp_path / "copy")
+    ledger.close()
+    assert (done.files, done.missing) == (2, 0)
+    again = Ledger(tmp_path / "copy")
+    with again.reading() as tx:
+        (file,) = images.files(tx)
+    assert file.read_bytes() == b"headerimage 1"
+    again.close()
 
 
 def test_a_copy_on_another_disk_is_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

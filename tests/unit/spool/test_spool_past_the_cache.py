@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
+import os
 import tempfile
 from pathlib import Path
 
@@ -36,6 +39,32 @@ def test_every_length_comes_out_as_it_went_in(folder: Path, length: int) -> None
     durable_write(folder / "file", [PATTERN[:330], memoryview(PATTERN)[:length]])
     assert (folder / "file").read_bytes() == PATTERN[:330] + PATTERN[:length]
     assert [path.name for path in folder.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("length", LENGTHS[2:])
+def test_a_file_system_that_takes_the_flag_and_not_the_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    write = os.write
+
+    def refuses(descriptor: int, data: memoryview) -> int:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return write(descriptor, data)
+
+    monkeypatch.setattr("os.write", refuses)
+    durable_write(tmp_path / "file", [PATTERN[:length]])
+    assert (tmp_path / "file").read_bytes() == PATTERN[:length]
+
+
+def test_what_is_invalid_without_the_flag_too_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object) -> int:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr("os.write", refuses)
+    with pytest.raises(OSError, match="Invalid argument"):
+        durable_write(tmp_path / "file", [b"x" * _BLOCK_BYTES])
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("length", [5000, _HASH_BESIDE_BYTES + 5])
