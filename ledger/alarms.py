@@ -89,6 +89,15 @@ def clear_keys(tx: Transaction, kind: AlarmKind, keys: Sequence[str]) -> None:
     )
 
 
+def clear_of(tx: Transaction, kind: AlarmKind, image_id: int) -> None:
+    """Those whose key begins with the image's number."""
+    tx.connection.execute(
+        sa.update(alarm)
+        .where(alarm.c.kind == kind.value, alarm.c.key.like(f"{image_id} %"), alarm.c.cleared_at.is_(None))
+        .values(cleared_at=tx.now)
+    )
+
+
 def _row(row: sa.Row[Any]) -> AlarmRow:
     return AlarmRow(
         id=row.id,

@@ -155,6 +155,12 @@ def get(tx: Transaction, image_id: int) -> ImageRow:
     return _row(tx, tx.connection.execute(sa.select(image).where(image.c.id == image_id)).one())
 
 
+def find(tx: Transaction, image_id: int) -> ImageRow | None:
+    """None where it was forgotten."""
+    row = tx.connection.execute(sa.select(image).where(image.c.id == image_id)).first()
+    return None if row is None else _row(tx, row)
+
+
 def of_study(tx: Transaction, study_instance_uid: str) -> list[ImageRow]:
     """In order of arrival."""
     rows = tx.connection.execute(

@@ -97,6 +97,8 @@ def forget_study(tx: Transaction, study_instance_uid: str) -> list[Path]:
     tx.connection.execute(sa.delete(study).where(here))
     for kind in (AlarmKind.CONFLICT, AlarmKind.MISSING_FILE):
         alarms.clear_keys(tx, kind, [key for row in images for key in (row.sop_instance_uid, str(row.id))])
+    for row in images:
+        alarms.clear_of(tx, AlarmKind.URGENT_FINDING, row.id)
     forgotten = (*images, *documents)
     named = _named(tx, [row.sop_instance_uid for row in forgotten])
     return sorted({tx.path(row.path) for row in forgotten if row.path not in named})

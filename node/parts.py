@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Collection
 from functools import partial
+from pathlib import Path
 
 import structlog
 
@@ -33,6 +35,7 @@ from spool import Spool
 
 ABANDONED_SECONDS = 3600.0  # no image is under way for so long
 LEDGER_RETRY_SECONDS = 2.0
+SWEEP_RETRY_SECONDS = 30.0
 PORT_WAIT_SECONDS = 3.0  # the parts of a supervisor that was killed are letting go of it
 SUPERVISOR = "HOUNDSFIELD_SUPERVISOR"  # in the environment of a supervised part: the supervisor's process number
 _PR_SET_PDEATHSIG = 1
@@ -92,17 +95,21 @@ def run_listener(settings: Settings) -> None:
     require_port(settings.node)
     listener.start()
     # Consoles are not kept waiting for it.
-    threading.Thread(target=_swept, args=(pipeline,), name="sweep", daemon=True).start()
+    threading.Thread(target=_swept, args=(pipeline, stop), name="sweep", daemon=True).start()
     stop.wait()
     listener.stop(drain_seconds=settings.node.drain_seconds)
     pipeline.ledger.close()
 
 
-def _swept(pipeline: Pipeline) -> None:
-    try:
-        sweep(pipeline)
-    except (StorageUnavailable, OSError) as error:
-        log.error("spool and ledger could not be compared; it is done at the next start", error=str(error))
+def _swept(pipeline: Pipeline, stop: threading.Event) -> None:
+    """Until it is done once: what nobody compares is not missed either."""
+    while not stop.is_set():
+        try:
+            sweep(pipeline)
+            return
+        except (StorageUnavailable, OSError) as error:
+            log.error("spool and ledger could not be compared yet", error=type(error).__name__)
+            stop.wait(SWEEP_RETRY_SECONDS)
 
 
 def run_worker(settings: Settings, queues: Collection[str] = QUEUES) -> None:
@@ -112,6 +119,7 @@ def run_worker(settings: Settings, queues: Collection[str] = QUEUES) -> None:
     pipeline = _open_patiently(settings, stop)
     if pipeline is None:
         return
+    clear_abandoned(pipeline.writing.results, before=time.time() - ABANDONED_SECONDS)
     engine = _engine(settings) if ANALYSIS in queues else None
     worker = Worker(pipeline, engine, stop, queues=queues)
     if settings.node.dispatch == "celery":
@@ -121,6 +129,14 @@ def run_worker(settings: Settings, queues: Collection[str] = QUEUES) -> None:
     else:
         worker.run(embedded)
     pipeline.ledger.close()
+
+
+def clear_abandoned(results: Path, *, before: float) -> None:
+    """Results that a killed worker was writing: files older than `before`, in seconds since 1970."""
+    for left in results.glob(".*.part"):
+        with contextlib.suppress(OSError):  # another worker clears it too
+            if left.stat().st_mtime < before:
+                left.unlink()
 
 
 def _engine(settings: Settings) -> Engine | None:

@@ -164,6 +164,16 @@ class Pipeline:
             if task.kind == "deliver":
                 documents.delivered(tx, documents.get_delivery(tx, task.key), DeliveryState.DEAD, status=error)
 
+    def bury(self, task: Task, error: str) -> None:
+        """Where giving up breaks too: the task dies visibly, and an image's study is told without a document of its own."""
+        with self.ledger.transaction() as tx:
+            tasks.bury(tx, task, error=error)
+            if task.kind == "image":
+                image = images.find(tx, int(task.key))
+                if image is not None:
+                    images.answered(tx, image.id, _failed(image))
+                    tasks.owe(tx, "study", image.study_instance_uid, queue="analysis")
+
     def _give_up_study(self, task: Task, error: str) -> None:
         with self.ledger.transaction() as tx:
             rows = {row.sop_instance_uid: row for row in images.of_study(tx, task.key)}.values()
@@ -188,8 +198,7 @@ class Pipeline:
         with self.ledger.transaction() as tx:
             image = images.get(tx, int(task.key))
             study = images.get_study(tx, image.study_instance_uid)
-        ref = InstanceRef(sop_class_uid=image.sop_class_uid, sop_instance_uid=image.sop_instance_uid)
-        answer = ImageAnswer(ref=ref, outcome=Outcome.FAILED, reason=Reason(code="analysis_failed"))
+        answer = _failed(image)
         written: list[Owed] = []
         try:
             written = self.writing.of_image(
@@ -248,6 +257,11 @@ class Pipeline:
             set(views) <= {answer.view for answer in answers if answer is not None and answer.region is region}
             for region, views in self.settings.study.expected_views.items()
         )
+
+
+def _failed(image: ImageRow) -> ImageAnswer:
+    ref = InstanceRef(sop_class_uid=image.sop_class_uid, sop_instance_uid=image.sop_instance_uid)
+    return ImageAnswer(ref=ref, outcome=Outcome.FAILED, reason=Reason(code="analysis_failed"))
 
 
 def _dated(image: ImageRow, study: StudyRow) -> datetime:

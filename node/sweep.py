@@ -29,8 +29,7 @@ def sweep(pipeline: Pipeline) -> None:
     for path in pipeline.spool.files():
         if path not in known:
             _take_in(pipeline, path)
-    missing = {path: image for path, image in known.items() if not path.is_file()}
-    _tell(pipeline, missing)
+    _tell(pipeline, {path: image for path, image in known.items() if not path.is_file()})
 
 
 def _take_in(pipeline: Pipeline, path: Path) -> None:
@@ -51,7 +50,9 @@ def _read(path: Path, settings: Settings) -> Received:
     identifiers = read_identifiers(data_set, file.transfer_syntax_uid)
     meta = dcmread(path, stop_before_pixels=True, specific_tags=[]).file_meta
     calling_ae = str(meta.get("SourceApplicationEntityTitle", "") or "")
-    sender = next((each for each in settings.modality if each.ae_title == calling_ae), None)
+    # The file does not say from which host it came: where several senders share a title, none is assumed.
+    senders = [each for each in settings.modality if each.ae_title == calling_ae]
+    sender = senders[0] if len(senders) == 1 else None
     return Received(
         ref=InstanceRef(sop_class_uid=identifiers.sop_class_uid, sop_instance_uid=identifiers.sop_instance_uid),
         study_instance_uid=identifiers.study_instance_uid,
@@ -63,12 +64,15 @@ def _read(path: Path, settings: Settings) -> Received:
         modality="" if sender is None else sender.name,
         part10_header=content[: file.offset],
         data_set=data_set,
-        urgent=sender is not None and sender.urgent,
+        urgent=identifiers.urgent or (sender is not None and sender.urgent),
     )
 
 
 def _tell(pipeline: Pipeline, missing: dict[Path, int]) -> None:
+    """Of what the ledger still knows: a study may have been deleted with its files while the others were looked at."""
     with pipeline.ledger.transaction() as tx:
+        known = images.files(tx) if missing else {}
+        missing = {path: image for path, image in missing.items() if known.get(path) == image and not path.is_file()}
         gone = {str(image) for image in missing.values()}
         for alarm in alarms.open_alarms(tx):
             if alarm.kind is AlarmKind.MISSING_FILE and alarm.key not in gone:

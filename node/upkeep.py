@@ -6,6 +6,7 @@ One task that owes itself anew, so that one worker among many does it, wherever 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -42,6 +43,11 @@ _TITLES = {
 }
 
 
+def notifier(name: str) -> str:
+    """The destination of its tasks, with one connection: a mail server that hangs holds a lane of its own and no other."""
+    return f"notify {name}"
+
+
 def owe_upkeep(tx: Transaction, *, seconds: float = 0.0) -> None:
     """Every worker does at its start; owed once is owed."""
     tasks.owe(tx, KIND, KEY, queue="delivery", run_at=tx.now + seconds)
@@ -55,10 +61,11 @@ class Upkeep:
     def run(self, task: Task) -> str:
         """A round. What it cannot finish now, the next one does."""
         self._look_at_the_disk()
+        with self.ledger.transaction() as tx:  # first: what breaks below must not keep anybody from being told
+            told = sum(self._owe_notices(tx, to) for to in self.settings.notify)
         deleted = self._delete_old_studies()
         with self.ledger.transaction() as tx:
             pruned = retention.prune(tx, days=self.settings.retention.done_tasks_days, limit=PRUNED_AT_ONCE)
-            told = sum(self._owe_notices(tx, to) for to in self.settings.notify)
             tasks.finish(tx, task)
             owe_upkeep(tx, seconds=EVERY_SECONDS)
         return f"{deleted} studies deleted, {pruned} rows pruned, {told} notices owed"
@@ -106,19 +113,34 @@ class Upkeep:
         days = {"ANALYSED": kept.analysed_days, "DECLINED": kept.declined_days, "FAILED": kept.failed_days}
         with self.ledger.reading() as tx:
             old = retention.deletable(tx, days, limit=AT_ONCE)
+        undeletable: list[OSError] = []
         for study_instance_uid in old:
-            # One transaction each: the listener is never kept waiting for long.
-            with self.ledger.transaction() as tx:
-                for path in retention.forget_study(tx, study_instance_uid):
-                    path.unlink(missing_ok=True)
-        if old:
-            log.info("old studies deleted", studies=len(old))
-        return len(old)
+            try:
+                # One transaction each: the listener is never kept waiting for long.
+                with self.ledger.transaction() as tx:
+                    for path in retention.forget_study(tx, study_instance_uid):
+                        path.unlink(missing_ok=True)
+            except OSError as error:
+                undeletable.append(error)
+        self._tell_of_undeletable(undeletable)
+        deleted = len(old) - len(undeletable)
+        if deleted:
+            log.info("old studies deleted", studies=deleted)
+        return deleted
+
+    def _tell_of_undeletable(self, errors: Sequence[OSError]) -> None:
+        with self.ledger.transaction() as tx:
+            if errors:
+                log.error("old studies cannot be deleted", studies=len(errors), error=errors[0].strerror)
+                said = f"files of old studies cannot be deleted ({errors[0].strerror}): the disk of data_dir will fill up"
+                alarms.raise_(tx, AlarmKind.DISK, "undeletable", said)
+            else:
+                alarms.clear(tx, AlarmKind.DISK, "undeletable")
 
     def _owe_notices(self, tx: Transaction, to: Notify) -> int:
         due = [alarm for alarm in alarms.unsent(tx, to.name) if _is_due(tx, to, alarm)]
         for alarm in due:
-            tasks.owe(tx, "notify", f"{alarm.id}>{to.name}", queue="delivery")
+            tasks.owe(tx, "notify", f"{alarm.id}>{to.name}", queue="delivery", destination=notifier(to.name))
             alarms.sent(tx, alarm.id, to.name)
         return len(due)
 

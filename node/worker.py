@@ -6,6 +6,7 @@ Its lanes look into the ledger by themselves (`embedded`) or are told by a broke
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import socket
@@ -27,7 +28,7 @@ from node.filing import Filing
 from node.leases import Leases
 from node.logs import Outage
 from node.pipeline import Pipeline
-from node.upkeep import Upkeep, owe_upkeep
+from node.upkeep import Upkeep, notifier, owe_upkeep
 
 ANALYSIS, DELIVERY = QUEUES = ("analysis", "delivery")
 
@@ -39,6 +40,13 @@ ANALYSIS_LANES = 1  # ONNX Runtime already uses every core
 MOST_DELIVERY_LANES = 32
 LOOK_SECONDS = 0.1
 EXIT_HUNG = 70
+# A fault of this machine that lasts for the same task this long is not waited out for ever: it dies visibly at last. A full
+# disk is: it has an alarm of its own.
+LASTING_SECONDS = 3600.0
+LASTING_RETRY_SECONDS = 600.0
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# Sending has limits of its own, by the size of the object: over a slow link it may take hours.
+SENDING_SECONDS = 86_400.0
 
 log = structlog.get_logger()
 
@@ -83,10 +91,13 @@ class Worker:
     ) -> None:
         self.stop = stop
         self.ledger: Ledger = pipeline.ledger
-        self.connections = {to.name: to.connections for to in pipeline.settings.destination}
+        peers_ = {to.name: to.connections for to in pipeline.settings.destination}
+        notifiers = {notifier(to.name): 1 for to in pipeline.settings.notify}
+        self.connections = peers_ | notifiers
         self.rates = {to.name: to.per_minute for to in pipeline.settings.destination if to.per_minute}
-        # Enough lanes for every destination to be as slow as it may, and none to wait for another.
-        lanes = {DELIVERY: min(max(sum(self.connections.values()), 1), MOST_DELIVERY_LANES)}
+        # Enough lanes for every destination and notifier to be as slow as it may, and none to wait for another; one for the
+        # node's own work.
+        lanes = {DELIVERY: min(sum(peers_.values()), MOST_DELIVERY_LANES) + len(notifiers) + 1}
         self._handlers: dict[str, Callable[[Task], str]] = {"study": pipeline.report_study}
         if engine is not None:
             self._handlers["image"] = lambda task: pipeline.answer_image(task, engine)
@@ -158,7 +169,7 @@ class Worker:
         with self._leases.holding(task):
             try:
                 if task.attempts >= ATTEMPTS:  # it ended its worker each time
-                    self._pipeline.give_up(task, "the worker ended in the middle of it, again and again")
+                    self._give_up(task, "the worker ended in the middle of it, again and again")
                     return
                 outcome = self._handlers[task.kind](task)
                 seconds = round(time.monotonic() - started, 3)
@@ -166,7 +177,9 @@ class Worker:
             except LeaseLost as error:
                 log.warning("lease lost", task=task.id, error=str(error))
             except (OSError, StorageUnavailable, PeerUnavailable) as error:  # of the last: an inference server that is away
-                self._again(task, f"{type(error).__name__} at {_place(error)}", STORAGE_RETRY_SECONDS, spent=False)
+                lasting = isinstance(error, OSError) and error.errno not in _FULL and _is_old(task)
+                pause_seconds = LASTING_RETRY_SECONDS if lasting else STORAGE_RETRY_SECONDS
+                self._again(task, f"{type(error).__name__} at {_place(error)}", pause_seconds, spent=lasting)
             except Exception as error:  # noqa: BLE001  the one place where a handler's fault becomes a retry
                 # Foreign exceptions may quote a header: the log and the ledger get their type and place.
                 self._again(
@@ -177,15 +190,24 @@ class Worker:
         log.error("task broke", kind=task.kind, key=task.key, attempt=task.attempts + 1, error=error)
         try:
             if spent and task.attempts + 1 >= ATTEMPTS:
-                self._pipeline.give_up(task, error)
+                self._give_up(task, error)
                 return
             with self.ledger.transaction() as tx:
                 tasks.postpone(tx, task, seconds=seconds, error=error, spent=spent)
         except LeaseLost as lost:
             log.warning("lease lost", task=task.id, error=str(lost))
-        except StorageUnavailable as outage:
+        except (StorageUnavailable, OSError) as outage:
             self._outage.began(outage)
             self._unsaid.append(task)
+
+    def _give_up(self, task: Task, error: str) -> None:
+        try:
+            self._pipeline.give_up(task, error)
+        except (LeaseLost, StorageUnavailable, OSError):
+            raise
+        except Exception as again:  # noqa: BLE001  raised, it would end the worker, and each that takes the task over
+            log.error("a task could not be given up as it should", kind=task.kind, key=task.key, error=type(again).__name__)
+            self._pipeline.bury(task, error)
 
     def _heartbeat(self) -> None:
         """Renew the leases of what runs here, and make the tasks of dead workers ready again."""
@@ -202,7 +224,7 @@ class Worker:
     def _beat(self) -> None:
         try:
             with self.ledger.transaction() as tx:
-                peers.beat(tx, self._part)
+                peers.beat(tx, self._part, note=" ".join(sorted(self.lanes)))  # which queues are served: see `status`
                 tasks.renew(tx, [held.task for held in self._leases.all()])
                 reaped = tasks.reap(tx)
             if reaped:
@@ -216,7 +238,7 @@ class Worker:
 
     def _end_if_overdue(self, now: float, stopping_at: float | None) -> None:
         """A thread cannot be ended; the process can. Its other tasks come back at once, the hung one costs an attempt."""
-        hung = [held for held in self._leases.all() if now - held.since > self._node.step_seconds]
+        hung = [held for held in self._leases.all() if now - held.since > self._most_seconds(held.task)]
         if hung:
             for held in hung:
                 log.error("a step hangs, the worker ends itself", kind=held.task.kind, key=held.task.key)
@@ -228,6 +250,9 @@ class Worker:
             self._give_back(left)
             self._leave()
             os._exit(1 if self._broken else 0)
+
+    def _most_seconds(self, task: Task) -> float:
+        return SENDING_SECONDS if task.kind == "deliver" else self._node.step_seconds
 
     def _give_back(self, left: Sequence[Task]) -> None:
         """Ready again at once, without an attempt spent: none of it was their fault."""
@@ -247,6 +272,11 @@ class Worker:
                 peers.left(tx, self._part)
         except StorageUnavailable as error:
             self._outage.began(error)
+
+
+def _is_old(task: Task) -> bool:
+    """By this machine's clock; the ledger's may be another's, which matters little to hours."""
+    return time.time() - task.started_at > LASTING_SECONDS
 
 
 def _place(error: BaseException) -> str:

@@ -137,8 +137,9 @@ def test_a_step_that_broke_while_the_ledger_was_away_is_given_back_unspent(
 
 
 def test_a_spooled_file_that_is_gone_fails_its_image_and_not_the_study(
-    pipeline: Pipeline, engine: Engine, tmp_path: Path
+    pipeline: Pipeline, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(node.worker, "FIRST_RETRY_SECONDS", 0.01)
     study = receive(pipeline, dx_file(tmp_path / "a.dcm", instance=1))
     receive(pipeline, dx_file(tmp_path / "b.dcm", instance=2))
     rows(pipeline, study)[0].path.unlink()

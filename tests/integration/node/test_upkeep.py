@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,12 +18,13 @@ from pipelines import receive, rows
 import node.upkeep
 from config.settings import Settings, parse
 from domain.errors import PeerRefused, PeerUnavailable
-from domain.types import AlarmKind, ImageAnswer, InstanceRef, ModelAnswer, Outcome
-from ledger import alarms, images, tasks
+from domain.types import AlarmKind, Code, ImageAnswer, InstanceRef, ModelAnswer, Outcome
+from ledger import alarms, images, retention, tasks
 from ledger.tasks import Task
 from node.parts import open_pipeline
 from node.pipeline import Pipeline
 from node.upkeep import Upkeep, owe_upkeep
+from node.worker import Worker
 
 DAY_SECONDS = 86_400.0
 
@@ -56,7 +58,8 @@ def upkeep(pipeline: Pipeline) -> Upkeep:
 def claimed(pipeline: Pipeline, kind: str = "notify") -> Task:
     """The next task of this kind."""
     with pipeline.ledger.transaction() as tx:
-        task = tasks.claim_one(tx, next(row.id for row in tasks.owed(tx) if row.kind == kind), connections={})
+        first = next(row.id for row in tasks.owed(tx) if row.kind == kind)
+        task = tasks.claim_one(tx, first, connections={"notify it": 1, "notify vet": 1})
     assert task is not None
     return task
 
@@ -209,3 +212,63 @@ def test_an_urgent_finding_is_an_alarm_without_a_name(pipeline: Pipeline, tmp_pa
         (alarm,) = alarms.open_alarms(tx)
     assert alarm.kind is AlarmKind.URGENT_FINDING
     assert f"in image {image.id}" in alarm.text
+
+
+def test_every_urgent_finding_of_an_image_is_told_until_the_study_is_forgotten(pipeline: Pipeline, tmp_path: Path) -> None:
+    study = receive(pipeline, dx_file(tmp_path / "a.dcm"))
+    image = rows(pipeline, study)[0]
+    ref = InstanceRef(sop_class_uid=image.sop_class_uid, sop_instance_uid=image.sop_instance_uid)
+    first = replace(vhs(image.sop_instance_uid), urgent=True)
+    second = replace(first, concept=Code(value="36118008", scheme="SCT", meaning="Pneumothorax"))
+    said = ModelAnswer(model=MODEL, outcome=Outcome.ANALYSED, findings=(first, second, second))
+    with pipeline.ledger.transaction() as tx:
+        for _ in range(2):  # answered again, it is told once
+            pipeline._answered(tx, image, ImageAnswer(ref=ref, outcome=Outcome.ANALYSED, models=(said,)), [])
+        texts = [alarm.text for alarm in alarms.open_alarms(tx)]
+        assert len(texts) == 2
+        assert "Pneumothorax" in texts[1]
+        for row in tasks.owed(tx):
+            tasks.cancel(tx, row.id)
+        assert retention.forget_study(tx, study)
+        assert alarms.open_alarms(tx) == []
+
+
+def old_studies(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files of two that may be deleted, the first one first."""
+    studies = [receive(pipeline, dx_file(tmp_path / f"{n}.dcm", study=n)) for n in (1, 2)]
+    with pipeline.ledger.transaction() as tx:
+        for row in tasks.owed(tx):
+            tasks.cancel(tx, row.id)
+        for study in studies:
+            images.reported(tx, study, outcome=Outcome.DECLINED, revision=1, evidence="x")
+    monkeypatch.setattr(pipeline.ledger, "_clock", lambda: time.time() + 31 * DAY_SECONDS)
+    return [rows(pipeline, study)[0].path for study in studies]
+
+
+def test_a_file_that_cannot_be_deleted_stops_neither_the_others_nor_the_notices(
+    pipeline: Pipeline, upkeep: Upkeep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck, other = old_studies(pipeline, tmp_path, monkeypatch)
+    stuck.unlink()
+    stuck.mkdir()
+    raised(pipeline, AlarmKind.CONFLICT)
+    assert a_round(pipeline, upkeep).startswith("1 studies deleted")
+    assert not other.exists()
+    assert notices(pipeline) == ["it"]
+    with pipeline.ledger.reading() as tx:
+        assert "cannot be deleted (Is a directory)" in alarms.open_alarms(tx)[-1].text
+    stuck.rmdir()
+    a_round(pipeline, upkeep)
+    with pipeline.ledger.reading() as tx:
+        assert AlarmKind.DISK not in {alarm.kind for alarm in alarms.open_alarms(tx)}
+
+
+def test_a_notifier_that_hangs_holds_one_lane_of_its_own(pipeline: Pipeline, upkeep: Upkeep) -> None:
+    for number in range(3):
+        raised(pipeline, AlarmKind.CONFLICT, key=str(number))
+    raised(pipeline, AlarmKind.URGENT_FINDING)
+    a_round(pipeline, upkeep)
+    worker = Worker(pipeline, None, threading.Event())
+    begun = [task.destination for task in (worker.claim("delivery")[0] for _ in range(8)) if task is not None]
+    assert sorted(begun) == ["notify it", "notify vet"]
+    assert worker.lanes["delivery"] > len(begun)
