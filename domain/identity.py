@@ -44,7 +44,7 @@ class Identity:
     def may_have_made(uid: str) -> bool:
         """False where no node can have made this UID: its number is not that of a name-based UUID (RFC 4122 4.3)."""
         number = uid.removeprefix("2.25.")
-        if number == uid or not (number.isascii() and number.isdigit()) or int(number) >> 128:
+        if number == uid or len(uid) > 44 or not (number.isascii() and number.isdigit()) or int(number) >> 128:
             return False
         return uuid.UUID(int=int(number)).version == 5
 

@@ -38,5 +38,14 @@ def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
 def test_a_node_may_have_made_its_own_uids_and_not_those_of_others() -> None:
     assert Identity().may_have_made(Identity().uid("sr", 1))
     assert Identity().may_have_made(Identity(namespace=uuid.uuid4()).uid("sr", 1))
-    for other in ("1.2.840.10008.1.2", f"2.25.{uuid.uuid4().int}", f"2.25.{1 << 128}", "2.25.", "2.25.1.5", "2.25.²", ""):
+    for other in (
+        "1.2.840.10008.1.2",
+        f"2.25.{uuid.uuid4().int}",
+        f"2.25.{1 << 128}",
+        "2.25.",
+        "2.25.1.5",
+        "2.25.²",
+        "",
+        "2.25." + "1" * 5000,
+    ):
         assert not Identity().may_have_made(other)
