@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import mmap
@@ -44,15 +45,22 @@ class Decoder:
             self._running()
 
     def read(self, path: Path, *, assumed_species: Species | None) -> Radiograph:
-        """NotAnImage or ImageUnreadable where there is no image to show."""
+        """NotAnImage or ImageUnreadable where there is no image to show.
+
+        OSError when this machine is out of something, or its disk is: that says nothing about the image.
+        """
         with self._lock:
             self._asked += 1
             question = {"number": self._asked, "path": os.fspath(path.absolute()), "assumed_species": assumed_species}
             answer, memory = self._ask(question)
         if answer.get("not_an_image"):
             raise NotAnImage("the object holds no image")
+        if "errno" in answer:
+            raise OSError(answer["errno"], os.strerror(answer["errno"]))
         if "fault" in answer:
             raise ImageUnreadable(answer["fault"], **answer.get("details", {}))
+        if not memory:  # recvmsg(2) leaves out what there is no descriptor for
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         try:
             pixels = _mapped(memory[0], answer["rows"], answer["columns"])
         finally:
@@ -69,10 +77,7 @@ class Decoder:
 
     def _running(self) -> _Process:
         if self._process is None:
-            try:
-                self._process = _Process()
-            except OSError as error:
-                raise ImageUnreadable("decoder_away") from error
+            self._process = _Process()
         return self._process
 
     def _ask(self, question: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
@@ -86,7 +91,7 @@ class Decoder:
                 self._process = None
                 if gone.silent:
                     return {"fault": "took_too_long"}, []
-        return {"fault": "decoder_died"}, []
+        raise OSError(errno.ECHILD, "the decoder cannot be started")
 
 
 class _Gone(Exception):

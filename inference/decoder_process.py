@@ -8,6 +8,7 @@ answers are JSON, one message each, on a socket that keeps messages whole; the e
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import json
 import mmap
@@ -34,6 +35,10 @@ BASE_BYTES = 192 << 20  # and when it is known: this much,
 BYTES_A_SAMPLE = 24  # and this for each sample: file, codestream, 32-bit coefficients, words, grays
 CPU_SECONDS = 20
 PR_SET_PDEATHSIG = 1  # prctl(2): a child that outlives this process would keep the socket open, and its parent waiting
+# Of this machine, its disk or a share: another time the same file may be read.
+_NOT_THE_FILE = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.ENODEV, errno.EHOSTDOWN}
+)
 WALL_SECONDS = 60  # on a machine that is busy with other things
 
 
@@ -87,6 +92,8 @@ def _answer(parent: socket.socket, asked: dict[str, Any], held_bytes: int) -> No
         answer = {"fault": error.fault, "details": error.details}
     except MemoryError:
         answer = {"fault": "needs_memory"}
+    except OSError as error:
+        answer = {"errno": error.errno} if error.errno in _NOT_THE_FILE else {"fault": "structure_broken"}
     except Exception:  # noqa: BLE001  whatever else the broken bytes provoke: the answer is that they are broken
         answer = {"fault": "structure_broken"}
     message = json.dumps({"number": asked["number"], **answer}, default=_plain).encode()
@@ -100,6 +107,8 @@ def _read(path: Path, assumed_species: str | None, held_bytes: int, shared: list
             bound_memory(held_bytes + size_bytes + READING_BYTES)
             content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) if size_bytes else memoryview(b"")
     except OSError as error:
+        if error.errno in _NOT_THE_FILE:
+            raise
         raise ImageUnreadable("cannot_open", why=error.strerror or "unknown") from error
 
     def canvas(rows: int, columns: int) -> Grays:

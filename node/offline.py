@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from domain.errors import ImageUnreadable
 from domain.identity import Identity
 from domain.types import Document, Evidence, Outcome, Reason, Report, Species
 from inference.engine import Engine
@@ -87,7 +88,10 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def _analyse(path: Path, engine: Engine, assumed_species: Species) -> AnalysedImage | Rejected:
-    seen = engine.look(path, assumed_species=assumed_species)
+    try:
+        seen = engine.look(path, assumed_species=assumed_species)
+    except OSError as error:  # this machine is out of something, and nobody tries again later
+        return Rejected(path=path, reason=ImageUnreadable("cannot_open", why=error.strerror or "unknown").reason)
     answer = seen.answer
     unread = answer.outcome is Outcome.FAILED and seen.radiograph is None
     if (unread or not answer.ref.sop_instance_uid) and answer.reason is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import struct
@@ -146,6 +147,41 @@ def test_signals_for_the_parent_do_not_end_it(decoder: Decoder, tmp_path: Path) 
         os.kill(pid, number)
     assert read(decoder, path).rows == 120
     assert process_of(decoder).pid == pid
+
+
+def test_a_machine_that_is_out_of_descriptors_says_nothing_about_the_image(
+    decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = dx_file(tmp_path / "a.dcm")
+
+    def none_left(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("subprocess.Popen", none_left)
+        with pytest.raises(OSError, match="Too many open files"):
+            read(decoder, path)
+    assert read(decoder, path).rows == 120
+    process = process_of(decoder)
+    wait_until(lambda: not process.children())
+    taken = {int(path.name) for path in Path(f"/proc/{process.pid}/fd").iterdir()}
+    free = [number for number in range(1000) if number not in taken]
+    for few in (1, 2):  # enough to watch the child, which then cannot map the file, or make the memory for its pixels
+        process.rlimit(psutil.RLIMIT_NOFILE, (free[few], 1000))
+        with pytest.raises(OSError, match="Too many open files"):
+            read(decoder, path)
+    process.rlimit(psutil.RLIMIT_NOFILE, (1000, 1000))
+    assert read(decoder, path).rows == 120
+    with pytest.raises(ImageUnreadable, match="cannot be opened"):
+        read(decoder, tmp_path / "missing.dcm")
+
+
+def test_a_decoder_that_does_not_start_says_nothing_about_the_image(
+    decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(OSError, match="cannot be started"):
+        read(decoder, dx_file(tmp_path / "a.dcm"))
 
 
 def test_several_threads(decoder: Decoder, tmp_path: Path) -> None:
