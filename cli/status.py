@@ -1,4 +1,7 @@
-"""`status`: is the node well? Exit status 0 only if the listener answers a C-ECHO and a worker's heartbeat is fresh."""
+"""`status`: is the node well? Exit status 0 only if the listener answers a C-ECHO and live workers serve every queue.
+
+Results that a PACS refused are alarms and change nothing of it: the node is well, and restarting it would mend nothing.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,12 @@ from node import upkeep
 from node.models import used_packages
 from node.parts import open_ledger
 from node.supervisor import supervised
+from node.worker import ANALYSIS, DELIVERY, QUEUES
 
 FRESH_SECONDS = 30.0
 MEGABYTE = 1_000_000
 ECHO_SECONDS = 5.0
+WITHOUT = {ANALYSIS: "images wait, and nothing is analysed", DELIVERY: "results wait, and nothing is delivered"}
 
 
 PartOption = Annotated[
@@ -67,6 +72,7 @@ def _collect(settings: Settings) -> dict[str, Any]:
     names = [to.name for to in settings.destination]
     with open_ledger(settings.node).reading() as tx:
         workers = {part: age for part, age in peers.heartbeats(tx).items() if part.startswith("worker@")}
+        notes = peers.notes(tx)
         destinations = peers.destinations(tx, names)
         refused = peers.refused_callers(tx)
         tasks = {
@@ -79,11 +85,17 @@ def _collect(settings: Settings) -> dict[str, Any]:
         open_alarms = alarms.open_alarms(tx)
         parts = supervised(tx)
     disk = shutil.disk_usage(settings.node.data_dir)
-    fresh = sum(age <= FRESH_SECONDS for age in workers.values())
+    fresh = [name for name, age in workers.items() if age <= FRESH_SECONDS]
+    queues = {queue: sum(queue in notes.get(name, "").split() for name in fresh) for queue in QUEUES}
+    unverified = {to.name for to in settings.destination if to.verify == "none"}
     return {
-        "ok": listener is None and fresh > 0 and models["models_error"] is None,
+        "ok": listener is None and all(queues.values()) and models["models_error"] is None,
         "listener": {"answers": listener is None, "error": listener},
-        "workers": {"alive": fresh, "seconds_since_heartbeat": {name: round(age, 1) for name, age in workers.items()}},
+        "workers": {
+            "alive": len(fresh),
+            "queues": queues,
+            "seconds_since_heartbeat": {name: round(age, 1) for name, age in workers.items()},
+        },
         "parts": [asdict(row) | {"last_exit_at": moment(row.last_exit_at)} for row in parts],
         "alarms": [
             {
@@ -108,7 +120,9 @@ def _collect(settings: Settings) -> dict[str, Any]:
                 "last_refusal": row.last_refusal,
                 "last_ok_at": moment(row.last_ok_at),
                 "waiting": row.states.get("PENDING", 0),
-                "stored_unverified": row.states.get("STORED", 0),
+                "verified": row.name not in unverified,
+                "stored": row.states.get("STORED", 0),
+                "stored_unverified": 0 if row.name in unverified else row.states.get("STORED", 0),
                 "refused": row.states.get("REFUSED", 0),
                 "dead": row.states.get("DEAD", 0),
             }
@@ -172,6 +186,11 @@ def _print(report: dict[str, Any]) -> None:
     alive = report["workers"]["alive"]
     console.print(f"Listener    {listener}")
     console.print(f"Workers     {alive} alive" if alive else "Workers     NONE ALIVE: nothing will be analysed or delivered")
+    for queue, served in report["workers"]["queues"].items():
+        if alive and not served:
+            console.print(f"Workers     NONE FOR {queue}: {WITHOUT[queue]}")
+    if report["alarms"]:
+        console.print(f"Alarms      {len(report['alarms'])}: see below")
     console.print(f"Studies     {report['studies_in_work']} in work")
     for kind, counts in report["tasks"].items():
         console.print(f"Tasks       {kind}: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
@@ -191,9 +210,9 @@ def _print(report: dict[str, Any]) -> None:
     elif not report["models"]:
         console.print("Model       none installed: every study will be DECLINED")
     print_table(
-        ("destination", "state", "waiting", "stored, not found again", "refused or given up"),
+        ("destination", "state", "waiting", "stored, not read back", "refused or given up"),
         [
-            (row["name"], _state(row), row["waiting"], row["stored_unverified"], row["refused"] + row["dead"])
+            (row["name"], _state(row), row["waiting"], _unread(row), row["refused"] + row["dead"])
             for row in report["destinations"]
         ],
         none="No destination is configured.",
@@ -210,6 +229,10 @@ def _print(report: dict[str, Any]) -> None:
         console.print("Unknown senders:")
         for row in report["unknown_senders"]:
             console.print(f"  {row['reason']} ({row['times']} times, last {row['last_at']})")
+
+
+def _unread(row: dict[str, Any]) -> str:
+    return str(row["stored_unverified"]) if row["verified"] else 'not asked for (verify = "none")'
 
 
 def _state(row: dict[str, Any]) -> str:

@@ -51,7 +51,13 @@ def retry(
     config: ConfigOption = DEFAULT_FILE,
 ) -> None:
     """Run dead tasks again, from their first attempt. All that are named, or none."""
-    with open_ledger(settings_from(config).node).transaction() as tx:
+    settings = settings_from(config)
+    with open_ledger(settings.node).transaction() as tx:
+        if to is not None and to not in {
+            *(each.name for each in settings.destination),
+            *(row.destination for row in tasks.owed(tx)),
+        }:
+            raise NotFound(f"no destination is called {to}")
         dead = [
             row for row in tasks.owed(tx) if row.state == "dead" and (every or (to is not None and row.destination == to))
         ]

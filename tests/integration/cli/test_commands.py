@@ -22,7 +22,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from cli.main import run
 from config.settings import load
 from domain.types import DeliveryState, Document, DocumentKind, InstanceRef
-from ledger import documents, tasks
+from ledger import documents, peers, tasks
 from ledger.store import Ledger
 
 
@@ -55,6 +55,17 @@ def houndsfield(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
         return Done(status, printed.out, printed.err)
 
     return command
+
+
+def an_original(path: Path) -> Document:
+    return Document(
+        kind=DocumentKind.ORIGINAL,
+        ref=InstanceRef(sop_class_uid="1.2", sop_instance_uid="2.25.1"),
+        study_instance_uid="2.25.2",
+        series_instance_uid="2.25.3",
+        path=path,
+        sha256="0" * 64,
+    )
 
 
 def one_sentence(done: Done) -> bool:
@@ -165,6 +176,36 @@ def test_status_of_a_node_that_does_not_run_is_not_well(houndsfield: Houndsfield
     assert "NONE ALIVE" in houndsfield("status").out
 
 
+def test_a_node_whose_workers_deliver_and_do_not_analyse_is_not_well(houndsfield: Houndsfield, tmp_path: Path) -> None:
+    with scp() as listener:
+        ledger = Ledger(load(write_settings(tmp_path, port=listener.port)).node.data_dir)
+        for queues, well in (("delivery", False), ("analysis", True)):
+            with ledger.transaction() as tx:
+                peers.beat(tx, f"worker@{queues}", note=queues)
+            done = houndsfield("status", "--json")
+            assert (done.status == 0, done.json["ok"]) == (well, well)
+            assert ("NONE FOR analysis" in houndsfield("status").out) is not well
+    assert done.json["workers"]["queues"] == {"analysis": 1, "delivery": 1}
+    ledger.close()
+
+
+@pytest.mark.parametrize(("verify", "unread"), [("find", 1), ("none", 0)])
+def test_what_nobody_asked_to_be_read_back_does_not_look_lost(
+    houndsfield: Houndsfield, tmp_path: Path, verify: str, unread: int
+) -> None:
+    to = [("pacs", "PACS", free_port())]
+    path = write_settings(tmp_path, port=free_port(), destinations=to, destination_more=f'verify = "{verify}"')
+    ledger = Ledger(load(path).node.data_dir)
+    with ledger.transaction() as tx:
+        documents.owe(tx, an_original(dx_file(tmp_path / "a.dcm")), ["pacs"])
+        row = documents.get_delivery(tx, "2.25.1>pacs")
+        documents.delivered(tx, row, DeliveryState.STORED, status="stored")
+    (said,) = houndsfield("status", "--json").json["destinations"]
+    assert (said["stored"], said["stored_unverified"]) == (1, unread)
+    assert ("not asked for" in " ".join(houndsfield("status").out.split())) is (unread == 0)
+    ledger.close()
+
+
 def test_dead_tasks_are_listed_and_retried_all_or_none(houndsfield: Houndsfield, tmp_path: Path) -> None:
     settings = load(write_settings(tmp_path, port=free_port()))
     ledger = Ledger(settings.node.data_dir)
@@ -186,15 +227,7 @@ def test_dead_tasks_are_listed_and_retried_all_or_none(houndsfield: Houndsfield,
 def test_what_a_pacs_refused_is_said_with_what_to_do(houndsfield: Houndsfield, tmp_path: Path) -> None:
     settings = load(write_settings(tmp_path, port=free_port(), destinations=[("pacs", "PACS", free_port())]))
     ledger = Ledger(settings.node.data_dir)
-    path = dx_file(tmp_path / "a.dcm")
-    document = Document(
-        kind=DocumentKind.ORIGINAL,
-        ref=InstanceRef(sop_class_uid="1.2", sop_instance_uid="2.25.1"),
-        study_instance_uid="2.25.2",
-        series_instance_uid="2.25.3",
-        path=path,
-        sha256="0" * 64,
-    )
+    document = an_original(dx_file(tmp_path / "a.dcm"))
     assert "not tried yet" in houndsfield("status").out
     with ledger.transaction() as tx:
         documents.owe(tx, document, ["pacs"])
