@@ -101,6 +101,7 @@ GERMAN_SHEPHERD = _breed(
 SHIH_TZU = _breed("31077009", "Shih tzu", "시추", "Shih tzu dog", "시츄", "Ши-тцу", short_skulled=True)
 PEKINGESE = _breed("67684001", "Pekingese", "페키니즈", "Pekingese dog", "페키니즈견", "Пекинес", short_skulled=True)
 LHASA_APSO = _breed("36438004", "Lhasa apso", "라사압소", "Lhasa apso dog", "라사 압소", short_skulled=True)
+PERSIAN_CAT = _breed("68086001", "Persian cat", "페르시안 고양이", "Persian", "페르시안", "Perser", "Персидская", cat=True)
 
 BREEDS = (
     PUG,
@@ -120,6 +121,7 @@ BREEDS = (
     SHIH_TZU,
     PEKINGESE,
     LHASA_APSO,
+    PERSIAN_CAT,
 )
 
 _BY_NAME = {word: breed for breed in BREEDS for word in (breed.code, *breed.words)}

@@ -17,8 +17,11 @@ _SD = 1.96
 _LATERALS = (View.LATERAL, View.RIGHT_LATERAL, View.LEFT_LATERAL)
 _SAGITTALS = (View.VENTRODORSAL, View.DORSOVENTRAL)
 
+_GROWN_YEARS = 1.0
+
 BUCHANAN = "Buchanan 2000, PMID 10768239"
 SHEET = "Vetmedin sheet (docslib 8969731), mean ± 1 SD converted to 95 %"
+RIZZA = "Rizza et al., University of Liège (docsbay.net tracheal-diameter-in-puppies), mean ± 1.96 SD"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,9 @@ def _sheet(printed_low: float, printed_high: float) -> tuple[float, float]:
     return _normal((printed_low + printed_high) / 2, (printed_high - printed_low) / 2)
 
 
-def _vhs(breed: Breed | None, interval: tuple[float, float], source: str, views: tuple[View, ...] = ()) -> list[Reference]:
+def _vhs(
+    breed: Breed | None, interval: tuple[float, float], source: str, views: tuple[View, ...] = _LATERALS
+) -> list[Reference]:
     """Both variants agree (ICC 0.999, Frontiers fvets.2021.764570): one interval serves them."""
     species = breed.species if breed else Species.DOG
     low, high = interval
@@ -55,8 +60,8 @@ def _vhs(breed: Breed | None, interval: tuple[float, float], source: str, views:
 
 
 # Left out because their spread is too narrow to be one between animals (probably a standard error): the Labrador's
-# 10.39 ± 0.19, the Indian Spitz's 10.21 ± 0.13 and the mongrel's 9.82 ± 0.21 of PMC4864478. Persian cats: a mean without a
-# spread.
+# 10.39 ± 0.19, the Indian Spitz's 10.21 ± 0.13 and the mongrel's 9.82 ± 0.21 of PMC4864478. The Brittany's 10.6 ± 0.2 is as
+# narrow: of its paper only the upper limit is used.
 REFERENCES: tuple[Reference, ...] = (
     *_vhs(None, (8.5, 10.5), BUCHANAN),
     *_vhs(breeds.MINIATURE_SCHNAUZER, (8.5, 11.0), BUCHANAN),
@@ -65,7 +70,7 @@ REFERENCES: tuple[Reference, ...] = (
     *_vhs(breeds.PUG, _normal(11.01, 0.70), "PMC9439199, mean ± 1.96 SD, left lateral", (View.LEFT_LATERAL,)),
     *_vhs(breeds.CAVALIER, _normal(10.08, 0.56), "PMC9299495, mean ± 1.96 SD"),  # an older source has 10.6 ± 0.5
     *_vhs(breeds.NORWICH_TERRIER, _normal(10.6, 0.6), "norwichterrierclub.org, mean ± 1.96 SD"),
-    *_vhs(breeds.BRITTANY, _normal(10.6, 0.2), "Vet. Sci. 2021, 8(12), 300, mean ± 1.96 SD"),
+    *_vhs(breeds.BRITTANY, (8.5, 11.1), f"upper limit: Vet. Sci. 2021, 8(12), 300; lower: {BUCHANAN}"),
     *_vhs(breeds.POMERANIAN, _sheet(9.6, 11.4), SHEET),
     *_vhs(breeds.BOSTON_TERRIER, _sheet(10.3, 13.1), SHEET),
     *_vhs(breeds.BULLDOG, _sheet(11.0, 14.4), SHEET),
@@ -73,8 +78,8 @@ REFERENCES: tuple[Reference, ...] = (
     *_vhs(breeds.BOXER, _sheet(10.8, 12.4), SHEET),
     *_vhs(breeds.LABRADOR, _sheet(10.2, 11.4), SHEET),
     *_vhs(breeds.WHIPPET, _sheet(10.5, 11.8), SHEET),
-    Reference(concept=codes.VHS, species=Species.CAT, low=6.7, high=8.1, source=BUCHANAN),
-    Reference(concept=codes.VLAS, species=Species.DOG, low=1.4, high=2.2, source="PMID 32621373"),
+    Reference(concept=codes.VHS, species=Species.CAT, low=6.7, high=8.1, source=BUCHANAN, views=_LATERALS),
+    Reference(concept=codes.VLAS, species=Species.DOG, low=1.4, high=2.2, source="PMID 32621373", views=_LATERALS),
     *(
         Reference(
             concept=codes.CARDIOTHORACIC_RATIO,
@@ -90,9 +95,10 @@ REFERENCES: tuple[Reference, ...] = (
     Reference(
         concept=codes.TRACHEAL_RATIO,
         species=Species.DOG,
-        low=_normal(19, 3)[0],
-        high=_normal(19, 3)[1],
-        source="Acta Vet. Scand. 56:79, mean ± 1.96 SD, 12 months, not short-skulled",
+        low=_normal(19, 2.9)[0],
+        high=_normal(19, 2.9)[1],
+        source=f"{RIZZA}, 12 months, not short-skulled",
+        views=_LATERALS,
     ),
     *(
         Reference(
@@ -100,8 +106,9 @@ REFERENCES: tuple[Reference, ...] = (
             species=Species.DOG,
             low=_normal(18, 1.6)[0],
             high=_normal(18, 1.6)[1],
-            source="Acta Vet. Scand. 56:79, mean ± 1.96 SD, 15 months, short-skulled without bulldogs",
+            source=f"{RIZZA}, 15 months, short-skulled without bulldogs",
             breed=breed,
+            views=_LATERALS,
         )
         for breed in BREEDS
         if breed.short_skulled and breed not in (breeds.BULLDOG, breeds.FRENCH_BULLDOG)
@@ -114,9 +121,15 @@ REFERENCES: tuple[Reference, ...] = (
         source="cut-off with likelihood ratio 6.3, doi 10.1111/j.1748-5827.2011.01105.x",
     ),
 )
-# A dog's general interval would call each of these abnormal, and observers do not agree on one of their own (κ 0.27-0.70).
+# The species' interval would call these abnormal, and there is none of their own: observers do not agree on a bulldog's
+# trachea (κ 0.27-0.70), and of Persian cats' hearts a mean, 8.16, is published without a spread.
 _NO_GENERAL: frozenset[tuple[str, str]] = frozenset(
-    (codes.TRACHEAL_RATIO.value, breed.code) for breed in (breeds.BULLDOG, breeds.FRENCH_BULLDOG)
+    (concept.value, breed.code)
+    for concept, breed in (
+        (codes.TRACHEAL_RATIO, breeds.BULLDOG),
+        (codes.TRACHEAL_RATIO, breeds.FRENCH_BULLDOG),
+        (codes.VHS, breeds.PERSIAN_CAT),
+    )
 )
 
 _SPECIES_NAMES = {Species.DOG: ("dog", "개"), Species.CAT: ("cat", "고양이")}
@@ -129,24 +142,28 @@ _WHOSE = {
 
 
 def reference_interval(concept: Code, patient: Patient, view: View | None) -> ReferenceInterval | None:
-    """The animal's breed's, else its species'; None where nobody has published one, or the species is unknown."""
-    if patient.species is None:
+    """The animal's breed's, else its species'.
+
+    None where nobody has published one, where the species is unknown, where the animal still grows, and where the view is
+    unknown and the intervals differ between views.
+    """
+    if patient.species is None or (patient.age_years is not None and patient.age_years < _GROWN_YEARS):
         return None
     breed = breed_of(patient.breed)
     breed = breed if breed is not None and breed.species is patient.species else None
-    found = [
+    known = [
         one
         for one in REFERENCES
-        if (one.concept.value, one.concept.scheme) == (concept.value, concept.scheme)
-        and one.species is patient.species
-        and (not one.views or view is None or view in one.views)
+        if (one.concept.value, one.concept.scheme) == (concept.value, concept.scheme) and one.species is patient.species
     ]
-    own = next((one for one in found if one.breed is not None and one.breed == breed), None)
-    general = next((one for one in found if one.breed is None), None)
-    if own is None and (general is None or (breed is not None and (concept.value, breed.code) in _NO_GENERAL)):
+    own = [one for one in known if breed is not None and one.breed == breed]
+    if not own and breed is not None and (concept.value, breed.code) in _NO_GENERAL:
         return None
-    chosen = own or general
-    assert chosen is not None  # noqa: S101  one of the two is there
+    candidates = own or [one for one in known if one.breed is None]  # a breed's other views are no reason for the species'
+    fitting = [one for one in candidates if not one.views or view is None or view in one.views]
+    if len(fitting) != 1:
+        return None
+    chosen = fitting[0]
     whose = "own" if own else "general" if patient.breed else "unknown"
     assumed = patient.species_source is Source.ASSUMED
     return ReferenceInterval(

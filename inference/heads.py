@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from domain.codes import HEART, VERTEBRAE
 from domain.errors import ModelFailed
 from domain.types import Finding, FindingOutcome, Radiograph, Reason, Region, Shape, View
@@ -54,7 +56,8 @@ def _heart_finding(head: HeartHead, reading: HeartReading, *, plane: Plane, radi
     if reading.refusal is not None:
         return not_assessable(Reason(code=reading.refusal), concept=concept, radiograph=radiograph, site=HEART)
     result = heart_result(long_axis=reading.long_axis, short_axis=reading.short_axis, edges=reading.vertebral_edges)
-    measurements = measurements_of(result, concept=concept, unit=VERTEBRAE, back=plane.to_source, radiograph=radiograph)
+    lateral = replace(radiograph, view=radiograph.view or View.LATERAL)  # the header is silent, the network has seen it
+    measurements = measurements_of(result, concept=concept, unit=VERTEBRAE, back=plane.to_source, radiograph=lateral)
     ends = [end for measurement in measurements for line in measurement.lines.values() for end in line]
     if not all(inside(end, radiograph) for end in ends):  # nobody could check such a line
         return not_assessable(Reason(code=OUT_OF_FRAME), concept=concept, radiograph=radiograph, site=HEART)

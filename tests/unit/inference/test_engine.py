@@ -93,6 +93,13 @@ def test_a_score_with_its_lines_in_source_pixels(engine: Engine, tmp_path: Path)
     assert measured(finding, SHORT_AXIS).value == round(144 * 0.15, 1)
 
 
+def test_a_view_that_only_the_model_saw_chooses_the_interval(engine: Engine, tmp_path: Path) -> None:
+    pug = {**SILENT, "PatientBreedDescription": "Pug"}
+    interval = measured(finding_of(answer(engine, tmp_path, **pug)), VHS).interval
+    assert interval is not None
+    assert (interval.low, interval.high, interval.population) == (10.1, 12.8, "dog, Pug")
+
+
 def test_the_counted_vertebrae_are_shown(engine: Engine, tmp_path: Path) -> None:
     (guide,) = finding_of(answer(engine, tmp_path)).guides
     columns = [point[0] for point in guide.points]
