@@ -34,7 +34,7 @@ from domain.types import (
     Species,
 )
 from inference.engine import Engine
-from ledger import alarms, documents, images, tasks
+from ledger import alarms, documents, images, tasks, urgency
 from ledger.images import ImageRow, NewImage, StudyRow
 from ledger.store import Ledger, Transaction
 from ledger.tasks import Task
@@ -104,6 +104,8 @@ class Pipeline:
             sha256=spooled.sha256,
         )
         _owe(tx, self.writing.original(original), priority=priority)
+        if received.urgent:
+            urgency.hurry(tx, received.study_instance_uid)
         return image
 
     def answer_image(self, task: Task, engine: Engine) -> str:

@@ -43,7 +43,7 @@ class Running:
         assert not self.thread.is_alive()
 
 
-def receive(pipeline: Pipeline, path: Path) -> str:
+def receive(pipeline: Pipeline, path: Path, *, urgent: bool = False) -> str:
     """As the listener does; the Study Instance UID."""
     ds = dcmread(path)
     content, offset = path.read_bytes(), identify(path).offset
@@ -59,6 +59,7 @@ def receive(pipeline: Pipeline, path: Path) -> str:
             modality="room-1",
             part10_header=content[:offset],
             data_set=content[offset:],
+            urgent=urgent,
         )
     )
     return str(ds.StudyInstanceUID)
