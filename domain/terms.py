@@ -3,7 +3,19 @@
 from domain import codes, faults
 from domain.codes import LONG_AXIS, SHORT_AXIS, VHS
 from domain.references import populations
-from domain.types import Code, FindingOutcome, Language, Outcome, Reason, Region, Source, SpacingSource, Species, View
+from domain.types import (
+    Code,
+    FindingOutcome,
+    Language,
+    Outcome,
+    QualityIssue,
+    Reason,
+    Region,
+    Source,
+    SpacingSource,
+    Species,
+    View,
+)
 
 Phrase = tuple[str, str]  # English, Korean
 
@@ -114,6 +126,13 @@ VIEWS: dict[View, Phrase] = {
     View.OTHER: ("other view", "기타 촬영상"),
 }
 
+QUALITY_ISSUES: dict[QualityIssue, Phrase] = {
+    QualityIssue.CROPPED: ("anatomy cut off", "필요 부위 잘림"),
+    QualityIssue.ROTATED_BODY: ("body rotated", "몸통 회전"),
+    QualityIssue.UNDEREXPOSED: ("underexposed", "노출 부족"),
+    QualityIssue.OVEREXPOSED: ("overexposed", "노출 과다"),
+}
+
 POPULATIONS: dict[str, Phrase] = {  # of reference intervals
     "dog, all breeds": ("dog, all breeds", "개, 전 품종"),
     "dog (species assumed), all breeds": ("dog (species assumed), all breeds", "개(종은 가정), 전 품종"),
@@ -192,6 +211,18 @@ PHRASES: dict[str, Phrase] = {
         "Rotation, collimation and exposure were not assessed by the AI.",
         "회전, 시준(조사야), 노출은 AI가 평가하지 않았습니다.",
     ),
+    "quality_unjudged_of": ("Not assessed by the AI: {names}", "AI가 평가하지 않은 항목: {names}"),
+    "quality_by_ai": ("Image quality by the AI", "영상 품질(AI 평가)"),
+    "frame_read": ("Only frame {number} of {total} was read", "전체 {total}프레임 중 {number}번만 판독함"),
+    "burned_in": (
+        "A screen or film capture: text and marks may be part of the picture",
+        "화면이나 필름을 캡처한 영상: 글자와 표시가 영상에 포함되었을 수 있음",
+    ),
+    "read_turned": ("Turned by the AI before it was read", "AI가 판독 전에 돌린 방향"),
+    "mirrored": ("mirrored left to right", "좌우 반전"),
+    "turned": ("{degrees}° clockwise", "시계 방향 {degrees}°"),
+    "spread": ("standard deviation, by the model", "모델이 추정한 표준편차"),
+    "of_study": ("Of the whole study", "검사 전체"),
     "no_findings": ("No finding was assessed.", "평가된 소견이 없습니다."),
     "no_measurements": ("Nothing was measured.", "측정된 값이 없습니다."),
     "consistent_with": ("Consistent with {name}", "{name} 의심"),
@@ -333,7 +364,9 @@ def outcome(value: Outcome | FindingOutcome, language: Language) -> str:
     return _pick(known, language)
 
 
-def name(value: Species | Region | View, language: Language) -> str:
+def name(value: Species | Region | View | QualityIssue, language: Language) -> str:
+    if isinstance(value, QualityIssue):
+        return _pick(QUALITY_ISSUES[value], language)
     if isinstance(value, Species):
         return _pick(SPECIES[value], language)
     if isinstance(value, Region):

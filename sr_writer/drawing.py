@@ -8,10 +8,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
+from pydicom.dataset import Dataset
 
 from domain import terms
 from domain.types import Evidence, Language
 from sr_writer import marks, panel
+from sr_writer.header import Header
 from sr_writer.marks import Numbered, Scale
 from sr_writer.side_markers import bright_marks
 from sr_writer.typeset import BOLD, GROUND, WHITE, fit
@@ -22,6 +24,7 @@ LEAST_HEIGHT = 1000  # of the panel, so that its text has room beside a low, wid
 LEAST_WIDTH = 640  # of the radiograph's place, so that labels have room beside a narrow one
 PANEL_WIDTH = 560
 BANNER_HEIGHT = 200
+NO_HEADER = Header(attributes=Dataset())
 
 
 def draw_overlay(
@@ -29,11 +32,13 @@ def draw_overlay(
     *,
     pixels: npt.NDArray[np.float32] | None,
     language: Language,
+    header: Header = NO_HEADER,
     pixel_aspect: float = 1.0,
     longest_side: int = LONGEST_SIDE,
 ) -> Image.Image:
     """RGB. pixels: (rows, columns) 0..1 as displayed, None with nothing to show; pixel_aspect: height over width of one.
 
+    header: for facts that the answer lacks, as of an image that could not be read.
     longest_side: what the radiograph is reduced to, 0 for its own size.
     """
     findings = [finding for answer in evidence.answer.models for finding in answer.findings]
@@ -44,7 +49,7 @@ def draw_overlay(
     panel_width, banner_height = round(PANEL_WIDTH * max(scale, 1.0)), round(BANNER_HEIGHT * max(scale, 0.9))
     width = place[0] + panel_width
     radiograph = draw_radiograph(pixels, items, size=size, place=place, language=language, text_px=marks.text_size(width))
-    blocks, footer = panel.of_image(evidence, items, language)
+    blocks, footer = panel.of_image(evidence, items, language, header=header)
     text_scale = max(scale, 0.85)
     height = max(radiograph.height, panel.height(blocks, footer, panel_width, text_scale))
     canvas = Image.new("RGB", (width, height + banner_height), GROUND)

@@ -52,7 +52,7 @@ from domain.types import (
     SrGeometry,
     Style,
 )
-from sr_writer import wording
+from sr_writer import image_words, wording
 from sr_writer.header import Header
 from sr_writer.tree import dicom, text
 
@@ -83,7 +83,9 @@ def groups_of(
     style: Style,
 ) -> Iterator[Group]:
     """header: of the finding's image."""
-    source = SourceImageForRegion(evidence.answer.ref.sop_class_uid, evidence.answer.ref.sop_instance_uid)
+    ref = evidence.answer.ref
+    frames = None if ref.frame_number is None else [ref.frame_number]
+    source = SourceImageForRegion(ref.sop_class_uid, ref.sop_instance_uid, frames)
     outlines = [] if wording.is_measured(finding) else _outlines(finding)
     split = bool(outlines) and style.sr_geometry is not SrGeometry.MEASURED
     parts = [[outline] for outline in outlines] if split else [outlines]
@@ -97,7 +99,7 @@ def groups_of(
         about = finding.site if itself and finding.site is not None else finding.concept  # a score is of the heart
         site = _sites(finding)
         algorithm = None if finding.by_person else _algorithm(report)
-        scale = wording.spacing_source(evidence, header) if part and header.spacing_mm else None
+        scale = image_words.spacing_source(evidence, header) if part and header.spacing_mm else None
         evaluations = list(_evaluations(finding, report.model, style.language, scale))
         if not split:
             yield MeasurementsAndQualitativeEvaluations(
@@ -149,6 +151,11 @@ def _evaluations(
     numbers = finding.measurements if wording.is_measured(finding) else ()
     said = [wording.brief(finding, language)]
     said += [wording.standing(m, language, validated=validated) for m in numbers if m.interval is not None]
+    said += [
+        f"{terms.short_concept(m.concept, language)} {wording.spread(m, language)}"
+        for m in numbers
+        if m.deviation is not None
+    ]
     said += _axes(finding, language)
     if finding.severity is not None:
         said.append(terms.concept(finding.severity, language))

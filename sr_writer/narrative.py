@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from domain import codes, terms
 from domain.types import Finding, FindingOutcome, Language, ModelIdentity, Outcome, Region, Report, View
-from sr_writer import wording
+from sr_writer import conclusion, image_words, wording
 from sr_writer.header import Header
 
 LATERAL = {View.RIGHT_LATERAL, View.LEFT_LATERAL, View.LATERAL}
@@ -19,16 +19,16 @@ TWO_VIEWS = {Region.THORAX, Region.ABDOMEN}  # regions that are read from a late
 def heading(report: Report, headers: Sequence[Header], language: Language) -> Iterator[str]:
     """Whose images these are, what was received and what is missing, and who answers."""
     pairs = list(zip(report.evidence, headers, strict=True))
-    species = dict.fromkeys(wording.species(evidence, header, language) for evidence, header in pairs)
+    species = dict.fromkeys(image_words.species(evidence, header, language) for evidence, header in pairs)
     breed = headers[0].text("PatientBreedDescription")
     told = f"{breed} ({terms.phrase('from_header', language)})" if breed else terms.phrase("unknown", language)
     yield f"{terms.phrase('animal', language)}: {', '.join(species)}; {terms.phrase('breed', language)} {told}"
-    received = [wording.taken(evidence, header, language) for evidence, header in pairs]
+    received = [image_words.taken(evidence, header, language) for evidence, header in pairs]
     yield f"{terms.phrase('views_received', language)} ({len(received)}): {'; '.join(received)}"
     yield f"{terms.phrase('views_missing', language)}: {_missing(report, language)}"
     at = report.analysed_at.strftime("%Y-%m-%d %H:%M")
     yield f"{model(report, language)}. {terms.phrase('analysed_at', language).format(at=at)}"
-    yield from wording.unsigned(language)
+    yield from conclusion.unsigned(language)
 
 
 def model(report: Report, language: Language) -> str:
@@ -72,7 +72,7 @@ def findings(report: Report, language: Language) -> Iterator[str]:
             yield f"{wording.where(finding, report, language)}{said}."
         elif finding.outcome is not FindingOutcome.ABSENT:
             yield f"{wording.where(finding, report, language)}{wording.answered(finding, language, report.model)}."
-    yield from wording.not_seen(report, language)
+    yield from conclusion.not_seen(report, language)
     if not report.findings and report.outcome is Outcome.ANALYSED:
         yield terms.phrase("no_findings", language)
     if wording.is_silent(report.outcome, report.findings):
@@ -95,7 +95,7 @@ def measurements(report: Report, language: Language) -> Iterator[str]:
 
 def impression(report: Report, headers: Sequence[Header], language: Language) -> Iterator[str]:
     """What the answers are consistent with; never a diagnosis, and never that nothing is wrong."""
-    yield from wording.patients_differ(headers, language)
+    yield from conclusion.patients_differ(headers, language)
     if report.outcome is not Outcome.ANALYSED:
         yield f"{wording.unanswered(report.outcome, report.reason, language)}."
     said = list(
@@ -114,7 +114,7 @@ def impression(report: Report, headers: Sequence[Header], language: Language) ->
             terms.concept(f.concept, language) for f in report.findings if f.outcome is FindingOutcome.NOT_ASSESSABLE
         )
         yield f"{', '.join(names)}: {terms.outcome(FindingOutcome.NOT_ASSESSABLE, language)}."
-    yield from (*wording.incomplete(report, language), *wording.not_analysed(report, language))
+    yield from (*conclusion.of_study(report, language), *conclusion.limits(report, language))
     yield terms.phrase("open", language)
     if report.model is not None:
         yield f"{wording.status(report.model, language)}."

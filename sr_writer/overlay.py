@@ -54,6 +54,7 @@ def fill(ds: Dataset, evidence: Evidence, *, header: Header, pixels: npt.NDArray
         evidence,
         pixels=pixels,
         language=style.language,
+        header=header,
         pixel_aspect=header.pixel_aspect,
         longest_side=style.overlay_longest_side,
     )

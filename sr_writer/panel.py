@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw
 
 from domain import codes, terms
 from domain.types import Evidence, Finding, FindingOutcome, ImageAnswer, Language, Measurement, ModelAnswer, Outcome
-from sr_writer import marks, wording
+from sr_writer import image_words, marks, wording
+from sr_writer.header import Header
 from sr_writer.marks import Numbered
 from sr_writer.typeset import (
     BANNER,
@@ -160,9 +161,11 @@ def _hatch(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colour: Co
         )
 
 
-def of_image(evidence: Evidence, items: Sequence[Numbered], language: Language) -> tuple[list[Block], list[Block]]:
+def of_image(
+    evidence: Evidence, items: Sequence[Numbered], language: Language, *, header: Header
+) -> tuple[list[Block], list[Block]]:
     """The results of one image, and what stands at the panel's foot."""
-    blocks = [*_results(evidence, items, language), *_basis(evidence, language)]
+    blocks = [*_results(evidence, items, language), *_basis(evidence, header, language)]
     return blocks, legal(list(evidence.answer.models), language)
 
 
@@ -301,6 +304,9 @@ def _measured(
     above = [] if named else [Block(text=name, size_px=25, colour=GREY, indent_px=indent, gap_before_px=14, mark=swatch)]
     mark = swatch if named else None
     blocks = [*above, Block(text=number, size_px=42, colour=WHITE, bold=True, indent_px=indent, gap_before_px=0, mark=mark)]
+    if measurement.deviation is not None:
+        spread = wording.spread(measurement, language)
+        blocks.append(Block(text=spread, size_px=21, colour=GREY, indent_px=indent, gap_before_px=0))
     if measurement.interval is not None:
         where = wording.position(measurement, language) if validated else terms.phrase("unvalidated", language)
         colour = WHITE if validated else ORANGE
@@ -340,19 +346,23 @@ def _swatch(measurement: Measurement) -> Mark:
     return paint
 
 
-def _basis(evidence: Evidence, language: Language) -> list[Block]:
+def _basis(evidence: Evidence, header: Header, language: Language) -> list[Block]:
     answer = evidence.answer
     facts = []
     asked = [f for spoken in answer.models for f in spoken.findings]
     looked_for = wording.looked_for(asked, language)
     if looked_for and len(asked) == 1:  # several are listed one by one
         facts.append(looked_for)
-    facts.append(f"{terms.phrase('species', language)}: {wording.fact(answer.species, answer.species_source, language)}")
-    facts.append(f"{terms.phrase('region', language)}: {wording.fact(answer.region, answer.region_source, language)}")
-    facts.append(f"{terms.phrase('view', language)}: {wording.fact(answer.view, answer.view_source, language)}")
+    facts.append(f"{terms.phrase('species', language)}: {image_words.species(evidence, header, language)}")
+    facts.append(f"{terms.phrase('region', language)}: {image_words.region(evidence, header, language)}")
+    facts.append(f"{terms.phrase('view', language)}: {image_words.view(evidence, header, language)}")
+    facts += filter(None, [image_words.turned(answer, language)])
     return [
-        Block(text=fact, size_px=25, colour=GREY, gap_before_px=26 if number == 0 else 4)
-        for number, fact in enumerate(facts)
+        *(Block(text=limit, size_px=25, colour=ORANGE, gap_before_px=20) for limit in image_words.limits(answer, language)),
+        *(
+            Block(text=fact, size_px=25, colour=GREY, gap_before_px=26 if number == 0 else 4)
+            for number, fact in enumerate(facts)
+        ),
     ]
 
 

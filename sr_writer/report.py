@@ -34,7 +34,7 @@ from domain import codes as terms_of
 from domain import terms
 from domain.identity import Identity
 from domain.types import Evidence, Finding, FindingOutcome, Language, Outcome, Report, Signer, Source, Species, Style
-from sr_writer import wording
+from sr_writer import conclusion, image_words, wording
 from sr_writer.groups import groups_of, has_coordinates, site_items
 from sr_writer.header import Header
 from sr_writer.tree import (
@@ -179,12 +179,12 @@ def _evaluations(
     for finding in wording.by_importance(report.findings):
         if not has_coordinates(finding):
             yield _evaluation(finding, by_uid[finding.sop_instance_uid])
-    yield text(terms_of.CONCLUSION, " ".join(wording.conclusion(report, headers, language, signature=signature)))
+    yield text(terms_of.CONCLUSION, " ".join(conclusion.lines(report, headers, language, signature=signature)))
     for line in basis(report, headers, language):
         yield text(terms_of.COMMENT, line)
     for position, (evidence, header) in enumerate(zip(report.evidence, headers, strict=True), 1):
-        yield text_of_image(terms_of.COMMENT, wording.image(position, evidence, header, report, language), evidence)
-        quality = f"{wording.image_number(position, report, language)}: {wording.quality(evidence, header, language)}"
+        yield text_of_image(terms_of.COMMENT, image_words.image(position, evidence, header, report, language), evidence)
+        quality = f"{wording.image_number(position, report, language)}: {image_words.quality(evidence, header, language)}"
         yield text_of_image(terms_of.IMAGE_QUALITY, quality, evidence)
 
 
@@ -201,7 +201,7 @@ def basis(report: Report, headers: Sequence[Header], language: Language) -> Iter
     if looked_for:
         yield looked_for
     pairs = zip(report.evidence, headers, strict=True)
-    species = dict.fromkeys(wording.species(evidence, header, language) for evidence, header in pairs)
+    species = dict.fromkeys(image_words.species(evidence, header, language) for evidence, header in pairs)
     yield f"{terms.phrase('species', language)}: {', '.join(species)}"
     for finding in report.findings:
         for measurement in finding.measurements:

@@ -12,7 +12,7 @@ from pydicom.sr.coding import Code as DicomCode
 from domain import codes
 from domain.identity import Identity
 from domain.types import Document, DocumentKind, Language, Report, Style
-from sr_writer import narrative, wording
+from sr_writer import image_words, narrative, wording
 from sr_writer.header import Header
 from sr_writer.report import imaging_report, observation_context
 from sr_writer.tree import container, dicom, text, text_of_image
@@ -74,8 +74,8 @@ def _quality(report: Report, headers: Sequence[Header], language: Language) -> C
     items = []
     for position, (evidence, header) in enumerate(zip(report.evidence, headers, strict=True), 1):
         line = (
-            f"{wording.image_number(position, report, language)}: {wording.became(evidence, report, language)}; "
-            f"{wording.quality(evidence, header, language)}"
+            f"{wording.image_number(position, report, language)}: {image_words.became(evidence, report, language)}; "
+            f"{image_words.quality(evidence, header, language)}"
         )
         items.append(text_of_image(FINDING, line, evidence))
     return container(dicom(codes.IMAGE_QUALITY), items)

@@ -50,7 +50,13 @@ def text(name: Code | DicomCode, words: str) -> TextContentItem:
 
 def image(evidence: Evidence, name: DicomCode, relationship: RelationshipTypeValues) -> ImageContentItem:
     ref = evidence.answer.ref
-    return ImageContentItem(name, ref.sop_class_uid, ref.sop_instance_uid, relationship_type=relationship)
+    return ImageContentItem(
+        name,
+        ref.sop_class_uid,
+        ref.sop_instance_uid,
+        referenced_frame_numbers=None if ref.frame_number is None else [ref.frame_number],
+        relationship_type=relationship,
+    )
 
 
 def text_of_image(name: Code | DicomCode, words: str, evidence: Evidence) -> TextContentItem:

@@ -24,14 +24,8 @@ from domain.types import (
     Outcome,
     Point,
     Reason,
-    Region,
     Report,
-    Source,
-    SpacingSource,
-    Species,
-    View,
 )
-from sr_writer.header import Header
 
 DECIMALS = 1
 DEMONSTRATION = "demonstration"
@@ -52,6 +46,15 @@ def is_of(measurement: Measurement, concept: Code) -> bool:
 def number(measurement: Measurement, language: Language) -> str:
     """ "10.8 v" """
     return f"{shown(measurement.value):.{DECIMALS}f} {terms.unit(measurement.unit, language)}"
+
+
+def spread(measurement: Measurement, language: Language) -> str:
+    """ "± 0.3 v (standard deviation, by the model)"; empty where the model does not say how sure it is."""
+    if measurement.deviation is None:
+        return ""
+    value = shown(measurement.deviation)
+    size = f"{value:.{DECIMALS}f}" if value else f"< {10**-DECIMALS:g}"
+    return f"± {size} {terms.unit(measurement.unit, language)} ({terms.phrase('spread', language)})"
 
 
 def lies(measurement: Measurement) -> str | None:
@@ -99,6 +102,8 @@ def standing(measurement: Measurement, language: Language, *, validated: bool) -
 def measured(measurement: Measurement, language: Language, *, validated: bool) -> str:
     """One line: name, number, reference interval and where the number lies in it, or what its millimetres mean."""
     text = f"{terms.concept(measurement.concept, language)} {number(measurement, language)}"
+    if measurement.deviation is not None:
+        text = f"{text} {spread(measurement, language)}"
     if measurement.interval is not None:
         return f"{text} – {standing(measurement, language, validated=validated)}"
     if measurement.spacing_source is not None:
@@ -234,35 +239,6 @@ def unanswered(result: Outcome, reason: Reason | None, language: Language) -> st
     return f"{text} – {terms.reason(reason, language)}" if reason is not None else text
 
 
-def fact(value: Species | View | Region | None, source: Source, language: Language) -> str:
-    """ "dog (assumed)" """
-    if value is None:
-        return terms.phrase("unknown", language)
-    return f"{terms.name(value, language)} ({terms.source(source, language)})"
-
-
-def species(evidence: Evidence, header: Header, language: Language) -> str:
-    """As the answer has it; in the header's words where there is none, as of an image that could not be analysed."""
-    return _known(evidence.answer.species, evidence.answer.species_source, header, "PatientSpeciesDescription", language)
-
-
-def _known(value: Species | View | Region | None, source: Source, header: Header, keyword: str, language: Language) -> str:
-    if value is None and header.text(keyword):
-        return f"{header.text(keyword)} ({terms.source(Source.HEADER, language)})"
-    return fact(value, source, language)
-
-
-def taken(evidence: Evidence, header: Header, language: Language) -> str:
-    """Region and view of an image with their sources: "thorax, right lateral (from the header)"."""
-    answer = evidence.answer
-    if answer.region is not None and answer.view is not None and answer.region_source is answer.view_source:
-        return f"{terms.name(answer.region, language)}, {fact(answer.view, answer.view_source, language)}"
-    unknown = terms.phrase("unknown", language)
-    region = _known(answer.region, answer.region_source, header, "BodyPartExamined", language)
-    view = _known(answer.view, answer.view_source, header, "ViewPosition", language)
-    return ", ".join(part for part in (region, view) if part != unknown) or unknown
-
-
 def model(identity: ModelIdentity) -> str:
     return f"{identity.name} {identity.version}"
 
@@ -306,73 +282,10 @@ def image_number(position: int, report: Report, language: Language) -> str:
     return terms.phrase("image_of", language).format(number=position, total=len(report.evidence))
 
 
-def became(evidence: Evidence, report: Report, language: Language) -> str:
-    """What became of one image in this report; "Analysed" only where something on it could be assessed."""
-    result, reason = outcome_of(report, evidence)
-    findings = [f for f in report.findings if f.sop_instance_uid == evidence.answer.ref.sop_instance_uid]
-    if result is not Outcome.ANALYSED or not is_silent(result, findings):
-        return unanswered(result, reason, language)
-    reasons = dict.fromkeys(terms.reason(f.reason, language) for f in findings if f.reason is not None)
-    return " – ".join([terms.phrase("nothing_assessable", language), *filter(None, ["; ".join(reasons)])])
-
-
-def image(position: int, evidence: Evidence, header: Header, report: Report, language: Language) -> str:
-    """What an image is and what became of it; position counts from 1."""
-    what = became(evidence, report, language)
-    return f"{image_number(position, report, language)}, {taken(evidence, header, language)}: {what}"
-
-
 def looked_for(findings: Sequence[Finding], language: Language) -> str:
     """Which questions were asked, whatever the answers were; empty when none was."""
     names = dict.fromkeys(terms.concept(finding.concept, language) for finding in findings)
     return f"{terms.phrase('looked_for', language)}: {', '.join(names)}" if names else ""
-
-
-def conclusion(report: Report, headers: Sequence[Header], language: Language, *, signature: Sequence[str] = ()) -> list[str]:
-    """The report in a few lines, the most important first. signature: what a signed report says in place of "unsigned"."""
-    lines = patients_differ(headers, language)
-    if report.outcome is Outcome.ANALYSED:
-        for finding in by_importance(report.findings):
-            if finding.outcome is not FindingOutcome.ABSENT:
-                lines.append(f"{where(finding, report, language)}{answered(finding, language, report.model)}.")
-        lines += not_seen(report, language)
-        if not report.findings:
-            lines.append(f"{terms.phrase('not_assessable', language)}.")
-    else:
-        lines.append(f"{unanswered(report.outcome, report.reason, language)}.")
-    if is_silent(report.outcome, report.findings):
-        lines.append(terms.phrase("nothing_concluded", language))
-    lines += [*incomplete(report, language), *not_analysed(report, language)]
-    if report.model is not None:
-        lines.append(f"{status(report.model, language)}.")
-    return [*lines, *(signature or unsigned(language))]
-
-
-def incomplete(report: Report, language: Language) -> list[str]:
-    """That images failed, so that what was not seen is not taken for what is not there."""
-    failed = failed_count(report)
-    if not failed:
-        return []
-    return [f"{terms.phrase('incomplete', language).format(count=failed, total=len(report.evidence))}."]
-
-
-def not_analysed(report: Report, language: Language) -> list[str]:
-    """That images were left out, and why it is not what the others say of them; nothing where none was analysed."""
-    left = sum(outcome_of(report, evidence)[0] is Outcome.DECLINED for evidence in report.evidence)
-    if not left or report.outcome is not Outcome.ANALYSED:
-        return []
-    return [f"{terms.phrase('not_analysed', language).format(count=left, total=len(report.evidence))}."]
-
-
-def patients_differ(headers: Sequence[Header], language: Language) -> list[str]:
-    """That the images of a study name several animals, of which its documents can carry only the first."""
-    named = ({header.text(keyword) for header in headers} - {""} for keyword in ("PatientID", "PatientName"))
-    several = any(len(different) > 1 for different in named)
-    return [f"{terms.phrase('patients_differ', language)}."] if several else []
-
-
-def unsigned(language: Language) -> list[str]:
-    return [f"{terms.phrase('not_a_diagnosis', language)}. {terms.phrase('unsigned', language)}."]
 
 
 def by_importance(findings: Sequence[Finding]) -> list[Finding]:
@@ -381,41 +294,9 @@ def by_importance(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda f: (order.index(f.outcome), -(f.probability if f.probability is not None else 1.0)))
 
 
-def not_seen(report: Report, language: Language) -> list[str]:
-    """What was looked for and not seen: by its name alone where no image of the study answers otherwise, else by image."""
-    absent = [finding for finding in report.findings if finding.outcome is FindingOutcome.ABSENT]
-    otherwise = {f.concept.value for f in report.findings if f.outcome is not FindingOutcome.ABSENT}
-    names = dict.fromkeys(terms.concept(f.concept, language) for f in absent if f.concept.value not in otherwise)
-    lines = [f"{terms.phrase('none_seen', language).format(names=', '.join(names))}."] if names else []
-    differing = [finding for finding in absent if finding.concept.value in otherwise]
-    return lines + [
-        f"{where(finding, report, language)}{answered(finding, language, report.model)}." for finding in differing
-    ]
-
-
 def where(finding: Finding, report: Report, language: Language) -> str:
     """ "Image 2 of 3: "; empty in a study of one image."""
     uids = [evidence.answer.ref.sop_instance_uid for evidence in report.evidence]
     if len(uids) < 2 or finding.sop_instance_uid not in uids:
         return ""
     return f"{image_number(uids.index(finding.sop_instance_uid) + 1, report, language)}: "
-
-
-def spacing_source(evidence: Evidence, header: Header) -> SpacingSource:
-    """What the header's millimetres mean, for an image that nobody could read too (PS3.3 10.7.1.3)."""
-    at_detector = "PixelSpacing" not in header.attributes and "ImagerPixelSpacing" in header.attributes
-    return evidence.answer.spacing_source or (SpacingSource.DETECTOR if at_detector else SpacingSource.UNKNOWN)
-
-
-def quality(evidence: Evidence, header: Header, language: Language) -> str:
-    """What is known of an image's quality, and that the rest was not judged."""
-    answer = evidence.answer
-    view = _known(answer.view, answer.view_source, header, "ViewPosition", language)
-    parts = [f"{terms.phrase('view', language)} {view}"]
-    if answer.columns and answer.rows:
-        parts.append(f"{answer.columns} × {answer.rows}")
-    spacing = header.spacing_mm
-    meaning = terms.source(spacing_source(evidence, header), language)
-    scale = f"{spacing[0]:.3g} mm ({meaning})" if spacing else terms.phrase("scale_unknown", language)
-    parts.append(f"{terms.phrase('scale', language)} {scale}")
-    return f"{'; '.join(parts)}. {terms.phrase('quality_unjudged', language)}"

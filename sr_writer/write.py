@@ -16,7 +16,7 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, Enhanc
 from domain import codes, terms
 from domain.identity import Identity
 from domain.types import Document, DocumentKind, Evidence, InstanceRef, Language, Outcome, Report, Style
-from sr_writer import objects, overlay, wording
+from sr_writer import conclusion, objects, overlay, wording
 from sr_writer.charset import plain
 from sr_writer.header import Header, read_header
 from sr_writer.report import root
@@ -239,7 +239,7 @@ def _series_description(report: Report, kind: DocumentKind) -> str:
 
 
 def _flags(ds: Dataset, report: Report, headers: Sequence[Header], language: Language) -> None:
-    lacking = [*wording.patients_differ(headers, language), *wording.incomplete(report, language)]
+    lacking = [*conclusion.patients_differ(headers, language), *conclusion.incomplete(report, language)]
     ds.CompletionFlag = "PARTIAL" if lacking else "COMPLETE"
     if lacking:
         ds.CompletionFlagDescription = plain(lacking[0].rstrip("."))[:64]
@@ -261,7 +261,7 @@ def _study_of(report: Report, headers: Sequence[Header], identity: Identity) -> 
 
     def instances() -> Iterator[tuple[str, InstanceRef]]:
         for header, evidence in zip(headers, report.evidence, strict=True):
-            ref = evidence.answer.ref
+            ref = replace(evidence.answer.ref, frame_number=None)  # the macro of PS3.3 C.17-3 names whole instances
             # a file without a readable Series Instance UID still is evidence: a stand-in that nothing else can have
             yield header.text("SeriesInstanceUID") or identity.uid("unknown series of", ref.sop_instance_uid), ref
 

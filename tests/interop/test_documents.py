@@ -23,17 +23,21 @@ from judges import differing, errors, run
 from peers import require_tool
 from PIL import Image
 from pydicom import dcmread
-from pydicom.uid import UID, EnhancedSRStorage
+from pydicom.uid import UID, EnhancedSRStorage, XRayAngiographicImageStorage
 
 from domain import terms
 from domain.identity import Identity
 from domain.types import (
     Document,
     Evidence,
+    FindingOutcome,
     ImageAnswer,
     InstanceRef,
     Language,
+    Orientation,
     Outcome,
+    Quality,
+    QualityIssue,
     Reason,
     Report,
     Signer,
@@ -157,7 +161,8 @@ PIXELMED = "-Djdk.xml.xpathTotalOpLimit=0 -Djdk.xml.xpathExprOpLimit=0 -Djdk.xml
 )
 def test_pixelmed_finds_no_error(tmp_path: Path, kind: str, outcome: str, geometry: SrGeometry) -> None:
     path = dx_file(tmp_path / "source.dcm", rows=ROWS, columns=COLUMNS, charset="ISO 2022 IR 149")
-    document = reports(evidence(path, outcome), tmp_path, Style(sr_geometry=geometry))[kind]
+    item = evidence(path, outcome)
+    document = reports(limited(item) if item.answer.models else item, tmp_path, Style(sr_geometry=geometry))[kind]
     command = [require_tool("DicomSRValidator"), str(document.path)]
     environment = os.environ | {"JAVA_TOOL_OPTIONS": PIXELMED}
     done = subprocess.run(command, capture_output=True, timeout=240, check=False, env=environment)
@@ -225,6 +230,39 @@ def test_a_veterinary_sex_is_the_only_fault_it_brings(tmp_path: Path, sex: str) 
     for document in (written, overlay):
         assert all("PatientSex" in line or "Patient's Sex" in line for line in invalid(document.path))
     assert differing(path, written.path, overlay.path) == []
+
+
+def limited(item: Evidence) -> Evidence:
+    """An image with everything that is said only where it is so: its quality, its frame, how sure a number is."""
+    (spoken,) = item.answer.models
+    unsure = [
+        replace(finding, measurements=tuple(replace(m, deviation=0.3) for m in finding.measurements))
+        for finding in spoken.findings
+    ]
+    judged = tuple(
+        Quality(issue=issue, outcome=outcome, probability=0.5)
+        for issue, outcome in zip(QualityIssue, FindingOutcome, strict=True)
+    )
+    answer = replace(
+        item.answer,
+        ref=replace(item.answer.ref, sop_class_uid=XRayAngiographicImageStorage, frame_number=2),  # DX has one frame
+        frames=3,
+        burned_in=True,
+        quality=judged,
+        orientation=Orientation(quarter_turns=3, mirrored=True),
+        models=(replace(spoken, findings=tuple(unsure)),),
+    )
+    return replace(item, answer=answer)
+
+
+@pytest.mark.parametrize("geometry", SrGeometry)
+def test_what_limits_an_image_leaves_its_documents_valid(tmp_path: Path, geometry: SrGeometry) -> None:
+    path = dx_file(tmp_path / "source.dcm", rows=ROWS, columns=COLUMNS, charset="ISO 2022 IR 149")
+    item = limited(evidence(path, "findings"))
+    _, overlay = documents(item, tmp_path, Language.KOREAN)
+    kinds = reports(item, tmp_path, Style(sr_geometry=geometry))
+    for document in (overlay, *kinds.values()):
+        assert invalid(document.path) == []
 
 
 INVALID_VALUES = "Error - Dicom dataset contains invalid data values for Value Representations"  # sums up others

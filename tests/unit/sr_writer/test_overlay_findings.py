@@ -26,7 +26,7 @@ from domain.types import (
     Reason,
     Shape,
 )
-from sr_writer import strokes
+from sr_writer import read_header, strokes
 from sr_writer.marks import numbered, outlines, text_size
 from sr_writer.panel import headline, of_image, verdicts
 from sr_writer.side_markers import bright_marks
@@ -151,7 +151,7 @@ def test_a_capital_of_a_label_is_at_least_14_pixels_high_in_1000(width: int) -> 
 
 def texts(item: Evidence, language: Language) -> list[str]:
     findings = [f for spoken in item.answer.models for f in spoken.findings]
-    blocks, footer = of_image(item, numbered(findings), language)
+    blocks, footer = of_image(item, numbered(findings), language, header=read_header(item.path))
     return [block.text for block in (*blocks, *footer)]
 
 

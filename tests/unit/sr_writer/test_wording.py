@@ -28,7 +28,7 @@ from domain.types import (
     Report,
     Shape,
 )
-from sr_writer import read_header, wording
+from sr_writer import conclusion, image_words, read_header, wording
 
 EN, KO = Language.ENGLISH, Language.KOREAN
 NORMAL = re.compile(r"normal|정상|unremarkable|no abnormal", re.IGNORECASE)
@@ -100,7 +100,7 @@ def test_silence_says_that_it_is_not_normal(outcome: Outcome, language: Language
         revision=1,
         analysed_at=ANALYSED_AT,
     )
-    said = " ".join(wording.conclusion(silent, (), language))
+    said = " ".join(conclusion.lines(silent, (), language))
     disclaimer = terms.phrase("nothing_concluded", language)
     assert disclaimer in said
     assert not NORMAL.search(said.replace(disclaimer, ""))
@@ -109,7 +109,7 @@ def test_silence_says_that_it_is_not_normal(outcome: Outcome, language: Language
 @pytest.mark.parametrize("language", Language)
 def test_a_measured_report_never_says_normal(tmp_path: Path, language: Language) -> None:
     measured = report([evidence(dx_file(tmp_path / "a.dcm"), "measured")])
-    said = " ".join(wording.conclusion(measured, (), language))
+    said = " ".join(conclusion.lines(measured, (), language))
     assert not NORMAL.search(said)
     assert terms.phrase("not_a_diagnosis", language) in said
     assert terms.phrase("demonstration", language) in said
@@ -125,7 +125,7 @@ def test_an_absence_is_said_only_of_what_was_looked_for() -> None:
 def test_each_image_is_told_with_what_became_of_it(tmp_path: Path) -> None:
     items = [evidence(dx_file(tmp_path / f"{n}.dcm", instance=n), kind) for n, kind in enumerate(OUTCOMES, 1)]
     whole = report(items)
-    lines = [wording.image(n, item, read_header(item.path), whole, EN) for n, item in enumerate(items, 1)]
+    lines = [image_words.image(n, item, read_header(item.path), whole, EN) for n, item in enumerate(items, 1)]
     assert lines[0] == "Image 1 of 4, thorax (from the header), lateral (seen in the image): Analysed"
     assert lines[1].endswith("NOTHING ASSESSABLE – the heart's or the spine's landmarks are uncertain")
     assert lines[2].endswith("NOT ANALYSED – no model for this region (limb)")
@@ -142,8 +142,8 @@ def test_an_image_that_only_another_model_read_was_not_analysed_by_this_one(tmp_
 
 def test_an_assumed_species_is_called_so(tmp_path: Path) -> None:
     answer = evidence(dx_file(tmp_path / "a.dcm"), "measured").answer
-    assert wording.fact(answer.species, answer.species_source, EN) == "dog (assumed)"
-    assert wording.fact(answer.species, answer.species_source, KO) == "개 (가정)"
+    assert image_words.fact(answer.species, answer.species_source, EN) == "dog (assumed)"
+    assert image_words.fact(answer.species, answer.species_source, KO) == "개 (가정)"
 
 
 @pytest.mark.parametrize("language", Language)
