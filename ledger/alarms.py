@@ -37,6 +37,12 @@ def raise_(tx: Transaction, kind: AlarmKind, key: str, text: str, *, since: floa
     tx.wake()
 
 
+def say(tx: Transaction, kind: AlarmKind, key: str, text: str) -> None:
+    """Other words for an open alarm, such as a higher number; nobody is told again."""
+    here = (alarm.c.kind == kind.value, alarm.c.key == key, alarm.c.cleared_at.is_(None))
+    tx.connection.execute(sa.update(alarm).where(*here).values(text=text))
+
+
 def clear(tx: Transaction, kind: AlarmKind, key: str) -> None:
     """What it told of is mended."""
     tx.connection.execute(

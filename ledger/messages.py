@@ -1,9 +1,10 @@
-"""Tasks for which a broker's message is due. The ledger says what is owed; a message only says when and where it runs."""
+"""Tasks for which a broker's message is due. The ledger says what is owed; a message only says that something of a queue is,
+and names no task: whoever takes it claims what is first by then.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 
@@ -14,15 +15,6 @@ from ledger.turns import goes_to, turns, waiting
 RESEND_SECONDS = 60.0  # a message that nobody acted on for so long is taken for lost
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """What a broker is given: which task, and how urgent. It may be lost or doubled; the ledger repairs both."""
-
-    task_id: int
-    queue: str
-    priority: int
-
-
 def due_unsent(
     tx: Transaction,
     queue: str,
@@ -31,8 +23,8 @@ def due_unsent(
     rates: Mapping[str, int] | None = None,
     limit: int,
     lost_seconds: float = RESEND_SECONDS,
-) -> list[Message]:
-    """Tasks for which a broker should be given a message now: no more at a time than can run, `limit` without destination.
+) -> list[int]:
+    """Ids of tasks for which a broker should be given a message now: no more than can run, `limit` without destination.
 
     Messages that were given and not acted on count as under way until they are taken for lost.
     """
@@ -40,14 +32,14 @@ def due_unsent(
     due = [name for name in waiting(tx, queue, connections) if name is not None]
     room: dict[str | None, int] = {None: limit}
     room |= {name: turn.free for name, turn in turns(tx, due, connections, rates or {}).items()}
-    found = []
+    found: list[int] = []
     for name, free in room.items():
         place = (task.c.state == READY, task.c.queue == queue, goes_to(name))
         under_way = tx.connection.scalar(sa.select(sa.func.count()).select_from(task).where(*place, task.c.sent_at >= lost))
         left = free - (under_way or 0)
         if left > 0:
-            rows = tx.connection.execute(
-                sa.select(task.c.id, task.c.queue, task.c.priority)
+            found += tx.connection.scalars(
+                sa.select(task.c.id)
                 .where(
                     *place,
                     task.c.rank_at <= tx.now,
@@ -57,7 +49,6 @@ def due_unsent(
                 .order_by(task.c.rank_at, task.c.id)
                 .limit(left)
             )
-            found += [Message(task_id=row.id, queue=row.queue, priority=row.priority) for row in rows]
     return found
 
 

@@ -109,24 +109,13 @@ def claim(
 ) -> Task | None:
     """Lease the next task of a queue that may run now, or None.
 
-    connections: how many connections to a destination there may be at once; tasks of others are not served.
-    rates: documents per minute to a destination, where there is a limit.
+    connections: to a destination at once; tasks of others are not served. rates: documents per minute, where limited.
     """
     for name in waiting(tx, queue, connections):
-        held = _claim_of(tx, name, connections, rates or {}, task.c.queue == queue)
+        held = _claim_of(tx, queue, name, connections, rates or {})
         if held is not None:
             return held
     return None
-
-
-def claim_one(
-    tx: Transaction, task_id: int, *, connections: Mapping[str, int], rates: Mapping[str, int] | None = None
-) -> Task | None:
-    """Lease this task if it may run now; None where it runs already, is over, or has to wait."""
-    row = tx.connection.execute(sa.select(task.c.destination).where(task.c.id == task_id)).first()
-    if row is None or (row.destination is not None and row.destination not in connections):
-        return None
-    return _claim_of(tx, row.destination, connections, rates or {}, task.c.id == task_id)
 
 
 def claim_more(tx: Transaction, first: Task, *, limit: int) -> list[Task]:
@@ -144,18 +133,13 @@ def next_run_at(
     tx: Transaction,
     queue: str,
     *,
-    connections: Mapping[str, int] | None = None,
+    connections: Mapping[str, int],
     rates: Mapping[str, int] | None = None,
 ) -> float | None:
     """When the next ready task of the queue is due, and its destination, one of `connections`, may be served.
 
     None where there is none, or only the end of a running task can make one.
     """
-    if connections is None:
-        due: float | None = tx.connection.scalar(
-            sa.select(sa.func.min(task.c.run_at)).where(task.c.state == READY, task.c.queue == queue)
-        )
-        return due
     first = first_of_each(tx, queue, connections, sa.func.min(task.c.run_at))
     served = turns(tx, [name for name in first if name is not None], connections, rates or {})
     times = []
@@ -169,7 +153,10 @@ def next_run_at(
 def finish(tx: Transaction, held: Task) -> None:
     """End a task in the same transaction as its results."""
     _end(tx, held, state="done", done_at=tx.now, error=None, lease_until=None, token=None)
-    alarms.clear(tx, AlarmKind.DEAD_TASK, _alarm_key(held))
+    given_up = sa.select(task).where(task.c.kind == held.kind, task.c.key == held.key, task.c.state == DEAD)
+    for row in tx.connection.execute(given_up).all():  # an earlier one of the same work, which is done after all
+        tx.connection.execute(sa.update(task).where(task.c.id == row.id).values(state="done", done_at=tx.now))
+        _mended(tx, _row(row))
 
 
 def postpone(tx: Transaction, held: Task, *, seconds: float, error: str | None = None, spent: bool = False) -> None:
@@ -192,7 +179,10 @@ def postpone(tx: Transaction, held: Task, *, seconds: float, error: str | None =
 def bury(tx: Transaction, held: Task, *, error: str) -> None:
     """Give up on a task; it stays visible with its error, and is an alarm, until somebody retries or cancels it."""
     _end(tx, held, state="dead", error=error, attempts=held.attempts + 1, lease_until=None, token=None)
-    alarms.raise_(tx, AlarmKind.DEAD_TASK, _alarm_key(held), f"task {held.id} ({held.kind}) was given up: {error}")
+    said = f"task {held.id} ({held.kind}) was given up: {error}"
+    alarms.raise_(tx, AlarmKind.DEAD_TASK, _alarm_of(held, error), said)
+    if held.destination is not None:
+        _count(tx, held, error)
 
 
 def renew(tx: Transaction, held: Sequence[Task]) -> None:
@@ -227,7 +217,7 @@ def retry(tx: Transaction, task_id: int) -> TaskRow:
     values = {"attempts": 0, "run_at": tx.now, "first_at": tx.now, "rank_at": tx.now - URGENT_SECONDS * row.priority}
     if not _ready_again(tx, sa.and_(task.c.id == task_id, task.c.state == DEAD), **values):
         tx.connection.execute(sa.update(task).where(task.c.id == task_id).values(state="done", done_at=tx.now))
-    alarms.clear(tx, AlarmKind.DEAD_TASK, _alarm_key(row))
+    _mended(tx, row)
     return row
 
 
@@ -244,7 +234,8 @@ def cancel(tx: Transaction, task_id: int) -> TaskRow:
     )
     if ended.rowcount == 0:
         raise NotFound(f"task {task_id} is {row.state}; only what is still owed can be cancelled")
-    alarms.clear(tx, AlarmKind.DEAD_TASK, _alarm_key(row))
+    if row.state == "dead":
+        _mended(tx, row)
     tx.wake()
     return row
 
@@ -289,12 +280,9 @@ def _new(
 
 
 def _claim_of(
-    tx: Transaction,
-    name: str | None,
-    connections: Mapping[str, int],
-    rates: Mapping[str, int],
-    which: sa.ColumnElement[bool],
+    tx: Transaction, queue: str, name: str | None, connections: Mapping[str, int], rates: Mapping[str, int]
 ) -> Task | None:
+    which = task.c.queue == queue
     if name is None:
         return next(iter(_lease(tx, None, which)), None)
     if turns(tx, [name], connections, rates)[name].free <= 0:
@@ -372,8 +360,27 @@ def _end(tx: Transaction, held: Task, **values: Any) -> None:
     tx.wake()
 
 
-def _alarm_key(of: Task | TaskRow) -> str:
-    return f"{of.kind} {of.key}"
+def _alarm_of(of: Task | TaskRow, error: str) -> str:
+    """The key of its alarm: what a destination does not take for one reason is one, however many documents that are."""
+    reason = "".join(filter(str.isprintable, error[:200]))
+    return f"{of.kind} {of.key}" if of.destination is None else f"{of.kind} to {of.destination}: {reason}"
+
+
+def _count(tx: Transaction, of: Task | TaskRow, error: str) -> int:
+    """How many a destination did not take for this reason; its alarm says so."""
+    alike = (task.c.kind == of.kind, task.c.destination == of.destination, task.c.error == error, task.c.state == DEAD)
+    count = tx.connection.scalar(sa.select(sa.func.count()).where(*alike)) or 0
+    said = f"work for {of.destination} was given up ({of.kind}, {count}×): {error}"
+    alarms.say(tx, AlarmKind.DEAD_TASK, _alarm_of(of, error), said)
+    return count
+
+
+def _mended(tx: Transaction, row: TaskRow) -> None:
+    """A task that is not dead any more is no alarm; others that died of the same are."""
+    error, keys = row.error or "", [f"{row.kind} {row.key}"]  # which older versions raised for each document, too
+    if row.destination is not None and _count(tx, row, error) == 0:
+        keys.append(_alarm_of(row, error))
+    alarms.clear_keys(tx, AlarmKind.DEAD_TASK, keys)
 
 
 def _named(tx: Transaction, task_id: int) -> TaskRow:

@@ -178,7 +178,7 @@ def _announce(worker: Worker, app: Celery, connection: Connection) -> None:
                 limit=MOST_WAITING,
                 lost_seconds=messages.RESEND_SECONDS if waiting else LOST_SECONDS,
             )
-            messages.sent(tx, [message.task_id for message in due])
+            messages.sent(tx, due)
         producer = app.amqp.Producer(connection, auto_declare=False)
         for _ in due:
             app.tasks[TASK].apply_async((queue,), queue=queue_name(queue), producer=producer, retry=False)

@@ -98,7 +98,7 @@ def test_debounce_waits_for_quiet_and_never_longer_than_the_limit(
         first_at, last_at = first_at or clock.now, clock.now
     assert first_at is not None and last_at is not None
     with ledger.transaction() as tx:
-        due = tasks.next_run_at(tx, queue)
+        due = tasks.next_run_at(tx, queue, connections={})
     assert due == pytest.approx(min(last_at + 2.0, first_at + 5.0))
     clock.now = due - 0.001
     assert claim(ledger, queue) is None
@@ -149,6 +149,42 @@ def test_a_dead_task_is_an_alarm_until_its_work_is_done_after_all(ledger: Ledger
     with ledger.transaction() as tx:
         tasks.finish(tx, again)
         assert alarms.open_alarms(tx) == []
+        assert tasks.owed(tx) == []  # the dead one waits for nobody
+
+
+def test_what_a_destination_does_not_take_for_one_reason_is_one_alarm(ledger: Ledger) -> None:
+    def dies(key: str, error: str) -> None:
+        with ledger.transaction() as tx:
+            tasks.owe(tx, "deliver", key, queue="delivery", destination="pacs")
+            held = tasks.claim(tx, "delivery", connections={"pacs": 9})
+            assert held
+            tasks.bury(tx, held, error=error)
+
+    def said() -> list[str]:
+        with ledger.reading() as tx:
+            return [alarm.text for alarm in alarms.open_alarms(tx)]
+
+    dies("a", "no space")
+    assert said() == ["work for pacs was given up (deliver, 1×): no space"]
+    with ledger.transaction() as tx:
+        alarms.sent(tx, alarms.open_alarms(tx)[0].id, "mail")
+    for key in ("b", "c"):
+        dies(key, "no space")
+    assert said() == ["work for pacs was given up (deliver, 3×): no space"]
+    with ledger.reading() as tx:
+        assert alarms.unsent(tx, "mail") == []  # told once
+    dies("d", "no such SOP class")
+    assert len(said()) == 2
+    with ledger.transaction() as tx:
+        tasks.cancel(tx, 1)
+        tasks.retry(tx, 2)
+    assert said()[0] == "work for pacs was given up (deliver, 1×): no space"
+    with ledger.transaction() as tx:
+        tasks.retry(tx, 3)
+    assert said() == ["work for pacs was given up (deliver, 1×): no such SOP class"]
+    with ledger.transaction() as tx:
+        tasks.cancel(tx, 4)
+    assert said() == []
 
 
 @pytest.mark.parametrize("state", ["ready", "running", "dead"])

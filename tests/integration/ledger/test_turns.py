@@ -88,8 +88,6 @@ def test_a_destination_that_is_down_is_one_alarm_since_it_went_down(ledger: Ledg
 def test_a_destination_that_left_the_settings_is_not_served(ledger: Ledger) -> None:
     owe(ledger, "x", to="gone")
     assert claim(ledger, {"other": 1}) is None
-    with ledger.transaction() as tx:
-        assert tasks.claim_one(tx, 1, connections={"other": 1}) is None
 
 
 def test_documents_go_at_their_destinations_pace(ledger: Ledger, clock: StoppedClock) -> None:
@@ -169,34 +167,27 @@ def test_a_destination_that_does_not_answer_gets_no_second_document(ledger: Ledg
         assert tasks.claim_more(tx, probe, limit=3) == []
 
 
-def test_a_message_runs_its_task_once(ledger: Ledger) -> None:
+def test_a_message_is_given_once(ledger: Ledger) -> None:
     owe(ledger, "1", to=None, kind="image")
     with ledger.transaction() as tx:
-        (message,) = messages.due_unsent(tx, "analysis", connections={}, limit=10)
-        messages.sent(tx, [message.task_id])
+        assert messages.due_unsent(tx, "analysis", connections={}, limit=10) == [1]
+        messages.sent(tx, [1])
         assert messages.due_unsent(tx, "analysis", connections={}, limit=10) == []
-    with ledger.transaction() as tx:
-        held = tasks.claim_one(tx, message.task_id, connections={})
-        assert held
-        assert tasks.claim_one(tx, message.task_id, connections={}) is None  # the message came twice
-    with ledger.transaction() as tx:
-        tasks.finish(tx, held)
-        assert tasks.claim_one(tx, message.task_id, connections={}) is None
-        assert tasks.claim_one(tx, 99, connections={}) is None
 
 
 def test_a_lost_message_is_given_again_and_a_waiting_task_is_not_run_early(ledger: Ledger, clock: StoppedClock) -> None:
     with ledger.transaction() as tx:
         tasks.owe(tx, "study", "s", queue="analysis", run_at=tx.now + 3)
         assert messages.due_unsent(tx, "analysis", connections={}, limit=10) == []
-        assert tasks.claim_one(tx, 1, connections={}) is None
+        assert tasks.claim(tx, "analysis", connections={}) is None
     clock.now += 3
     with ledger.transaction() as tx:
-        (message,) = messages.due_unsent(tx, "analysis", connections={}, limit=10)
-        messages.sent(tx, [message.task_id])
+        due = messages.due_unsent(tx, "analysis", connections={}, limit=10)
+        assert due == [1]
+        messages.sent(tx, due)
     clock.now += RESEND_SECONDS + 1
     with ledger.transaction() as tx:
-        assert messages.due_unsent(tx, "analysis", connections={}, limit=10) == [message]
+        assert messages.due_unsent(tx, "analysis", connections={}, limit=10) == due
 
 
 def test_no_more_messages_than_can_run(ledger: Ledger, clock: StoppedClock) -> None:
@@ -211,9 +202,9 @@ def test_no_more_messages_than_can_run(ledger: Ledger, clock: StoppedClock) -> N
         given = messages.due_unsent(tx, "delivery", connections=limits, limit=3)
         assert len(given) == 2
         assert len(messages.due_unsent(tx, "analysis", connections=limits, limit=3)) == 3
-        messages.sent(tx, [message.task_id for message in given])
+        messages.sent(tx, given)
         assert messages.due_unsent(tx, "delivery", connections=limits, limit=3) == []
-        held = tasks.claim_one(tx, given[0].task_id, connections=limits)
+        held = tasks.claim(tx, "delivery", connections=limits)
         assert held
         assert messages.due_unsent(tx, "delivery", connections=limits, limit=3) == []
         tasks.finish(tx, held)
@@ -224,8 +215,8 @@ def test_a_postponed_task_is_given_to_the_broker_again(ledger: Ledger) -> None:
     owe(ledger, "1", to=None, kind="image")
     with ledger.transaction() as tx:
         messages.sent(tx, [1])
-        held = tasks.claim_one(tx, 1, connections={})
+        held = tasks.claim(tx, "analysis", connections={})
         assert held
         tasks.postpone(tx, held, seconds=0.0)
-        assert [message.task_id for message in messages.due_unsent(tx, "analysis", connections={}, limit=1)] == [1]
+        assert messages.due_unsent(tx, "analysis", connections={}, limit=1) == [1]
         assert tx.connection.scalar(sa.text("SELECT count(*) FROM task")) == 1
