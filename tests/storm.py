@@ -394,7 +394,7 @@ def chaos(folder: Path, name: Backend, *, seed: int, seconds: float, kill_every_
             end = time.monotonic() + seconds
             while time.monotonic() < end:
                 time.sleep(kill_every_seconds)
-                victims = parts.pids(dice.choice(("scp", "worker", "worker", "worker")))
+                victims = parts.pids(dice.choice(("scp", "worker")))
                 if victims:
                     parts.kill(dice.choice(victims))
                     deaths += 1
