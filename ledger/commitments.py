@@ -43,13 +43,19 @@ def ask(tx: Transaction, transaction_uid: str, destination: str, uids: Sequence[
         )
 
 
-def answered(tx: Transaction, transaction_uid: str, *, committed: Collection[str], failed: Mapping[str, str]) -> int:
+def answered(
+    tx: Transaction, transaction_uid: str, destination: str, *, committed: Collection[str], failed: Mapping[str, str]
+) -> int:
     """The destination's N-EVENT-REPORT: what it keeps is VERIFIED. Returns how many of the objects it was asked for.
 
     failed: {SOP Instance UID: its reason in words}. The verify tasks of these objects look at once.
     """
     known = 0
-    asked = sa.select(commitment).where(commitment.c.transaction_uid == transaction_uid, commitment.c.answered_at.is_(None))
+    asked = sa.select(commitment).where(
+        commitment.c.transaction_uid == transaction_uid,
+        commitment.c.destination == destination,
+        commitment.c.answered_at.is_(None),
+    )
     for row in tx.connection.execute(asked).all():
         uid = row.sop_instance_uid
         if uid not in committed and uid not in failed:

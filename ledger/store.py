@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from domain.errors import StorageUnavailable
@@ -149,7 +149,7 @@ def _mapped() -> Iterator[None]:
     """The database's faults as what the caller can do about them. A fault of this program's own stays what it is."""
     try:
         yield
-    except (IntegrityError, ProgrammingError):
+    except (IntegrityError, ProgrammingError, DataError):  # trying again cannot help
         raise
     except DBAPIError as error:
         raise StorageUnavailable(f"ledger: {first_line(error)}") from error

@@ -74,11 +74,12 @@ class Promises:
             tasks.drop(tx, "report", transaction_uid)
 
     def committed(self, report: CommitmentReport) -> None:
-        answered(
-            self.ledger,
-            [to.name for to in self.settings.destination],
-            Commitment(transaction_uid=report.transaction_uid, committed=report.committed, failed=report.failed),
-        )
+        """Of what the caller was asked for: an archive that is listed twice, under one AE title, answers for both."""
+        answer = Commitment(transaction_uid=report.transaction_uid, committed=report.committed, failed=report.failed)
+        titles = {to.ae_title for to in self.settings.destination if to.name == report.destination}
+        for to in self.settings.destination:
+            if to.ae_title in titles:
+                answered(self.ledger, to.name, answer)
 
     def tell(self, task: Task) -> str:
         """Call a console back with what became of its request."""
@@ -119,14 +120,13 @@ class Promises:
         return next((known for known in self.settings.modality if known.name == name and known.commit_host), None)
 
 
-def answered(ledger: Ledger, destinations: Sequence[str], answer: Commitment) -> int:
+def answered(ledger: Ledger, destination: str, answer: Commitment) -> int:
     """A destination's answer to a request of ours, however late it comes. Returns of how many objects it was asked for."""
     failed = {uid: reason_in_words(reason) for uid, reason in answer.failed.items()}
     with ledger.transaction() as tx:
-        known = commitments.answered(tx, answer.transaction_uid, committed=answer.committed, failed=failed)
-        for name in destinations:
-            for uid in failed:
-                last = commitments.newest(tx, uid, name)
-                if last is not None and last.failure and last.answered_at == tx.now:  # and nobody waits for it any more
-                    tasks.owe(tx, "verify", f"{uid}>{name}", queue="delivery", destination=name)
+        known = commitments.answered(tx, answer.transaction_uid, destination, committed=answer.committed, failed=failed)
+        for uid in failed:
+            last = commitments.newest(tx, uid, destination)
+            if last is not None and last.failure and last.answered_at == tx.now:  # and nobody waits for it any more
+                tasks.owe(tx, "verify", f"{uid}>{destination}", queue="delivery", destination=destination)
     return known

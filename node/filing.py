@@ -253,7 +253,7 @@ class Filing:
             wait_seconds=COMMITMENT_WAIT_SECONDS,
         )
         if answer is not None:
-            answered(self.ledger, [to.name], answer)
+            answered(self.ledger, to.name, answer)
 
     def _committed(self, tx: Transaction, item: _Item, to: Destination, said: str, pause_seconds: float) -> str:
         """By what the ledger knows now, since the listener may have heard the answer meanwhile."""

@@ -76,7 +76,7 @@ class Desk:
         return self.filing.deliver(task) if task.kind == "deliver" else self.filing.verify(task)
 
     def hear(self, answer: Commitment) -> int:
-        return answered(self.ledger, ["pacs"], answer)
+        return answered(self.ledger, "pacs", answer)
 
     def owed(self) -> list[tasks.TaskRow]:
         with self.ledger.transaction() as tx:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from peers import wait_until
 from servers import Server, postgresql
+from sqlalchemy.exc import DataError
 
 from domain.errors import StorageUnavailable
 from ledger import tasks
@@ -169,3 +171,11 @@ def test_reading_writes_nothing(open_ledger: Open) -> None:
     with pytest.raises(StorageUnavailable, match=r"read-?only"), ledger.reading() as tx:
         tasks.owe(tx, "image", "1", queue="analysis")
     assert keys(ledger) == []
+
+
+def test_what_the_database_can_never_take_is_no_outage(one_database: str, tmp_path: Path) -> None:
+    """Whoever tries again for as long as the database is away would do so for ever."""
+    ledger = Ledger(tmp_path / "data", database_url=one_database)
+    with pytest.raises(DataError), ledger.transaction() as tx:
+        tx.connection.execute(sa.text("SELECT 1 / 0"))
+    ledger.close()

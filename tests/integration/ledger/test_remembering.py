@@ -183,9 +183,10 @@ def test_a_destinations_commitment_verifies_what_it_keeps(ledger: Ledger) -> Non
         commitments.ask(tx, "2.25.55", "pacs", uids)
         assert tasks.claim(tx, "delivery", connections={"pacs": 9}) is None
         failed = {"2.25.8": "no such object instance"}
-        assert commitments.answered(tx, "2.25.55", committed=["2.25.7", "2.25.404"], failed=failed) == 2
-        assert commitments.answered(tx, "2.25.55", committed=["2.25.7"], failed={}) == 0  # reported twice
-        assert commitments.answered(tx, "2.25.56", committed=uids, failed={}) == 0  # asked by nobody
+        assert commitments.answered(tx, "2.25.55", "other", committed=uids, failed={}) == 0  # it was not asked
+        assert commitments.answered(tx, "2.25.55", "pacs", committed=["2.25.7", "2.25.404"], failed=failed) == 2
+        assert commitments.answered(tx, "2.25.55", "pacs", committed=["2.25.7"], failed={}) == 0  # reported twice
+        assert commitments.answered(tx, "2.25.56", "pacs", committed=uids, failed={}) == 0  # asked by nobody
         states = {row.document.ref.sop_instance_uid: row.state for row in documents.deliveries(tx, STUDY)}
         assert states == {
             "2.25.7": DeliveryState.VERIFIED,
