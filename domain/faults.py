@@ -55,6 +55,11 @@ FAULTS: dict[str, tuple[str, str]] = {
         "its pixel data does not have the size that its header says",
         "픽셀 데이터의 크기가 헤더와 다릅니다",
     ),
+    "no_contrast": ("it shows one gray only: nothing can be seen in it", "한 가지 밝기뿐이어서 보이는 것이 없습니다"),
+    "values_unsound": (
+        "its rescale slope or intercept makes numbers of its pixels that cannot be shown",
+        "리스케일 기울기나 절편 때문에 픽셀 값을 표시할 수 없습니다",
+    ),
     "needs_memory": ("it needs more memory than one image may take", "영상 하나에 허용된 메모리를 넘습니다"),
     "took_too_long": ("decoding it took too long and was stopped", "복호화 시간이 너무 길어 중단되었습니다"),
     "decoder_died": (

@@ -8,11 +8,13 @@ Every step depends on a pixel's value alone, so the whole chain is computed once
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
+
+from domain.errors import ImageUnreadable
 
 FloatArray = npt.NDArray[np.float64]
 Grays = npt.NDArray[np.float32]
@@ -20,6 +22,12 @@ Words = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 # Without a window, this share of the pixels at either end may be clipped: one dead pixel must not darken an image.
 CLIPPED_SHARE = 0.0005
+# What differs by less than this, from black 0 to white 1, is one gray on a screen of 256.
+LEAST_CONTRAST = 2 / 255
+# A window may hide an image that holds at least so many values; fewer are the noise of a detector that saw nothing.
+FEWEST_VALUES = 16
+# Beyond it a modality value is a broken header's: sums and differences of such numbers have an end.
+LARGEST_VALUE = 1e30
 STRIP_PIXELS = 1 << 16
 
 
@@ -118,22 +126,43 @@ class Transform:
 def display(words: Words, transform: Transform, *, out: Grays | None = None) -> Grays:
     """words: unsigned words as stored, (rows, columns). Returns grays as displayed, 0 black to 1 white, same shape.
 
-    out: where to put them. An image is looked up in strips: NumPy makes eight bytes of each index.
+    out: where to put them. An image is looked up in strips: NumPy makes eight bytes of each index. Where the header's
+    window shows nothing, the image's own range is shown. ImageUnreadable where that is one gray too: a model would find it
+    normal.
     """
-    shades = _shades(words, transform)
+    count = _count(words, transform.format)
+    shades, padded = _shades(count, transform)
+    count[padded] = 0
+    if transform.voi is not None and not _contrast(count, shades) and np.count_nonzero(count) >= FEWEST_VALUES:
+        shades, _ = _shades(count, replace(transform, voi=None))
+    if not _contrast(count, shades):
+        raise ImageUnreadable("no_contrast")
     out = np.empty(words.shape, dtype=np.float32) if out is None else out
     for rows in _strips(words):
         np.take(shades, words[rows], out=out[rows], mode="clip")
     return out
 
 
-def _shades(words: Words, transform: Transform) -> Grays:
-    """The gray of each possible word."""
+def _count(words: Words, stored: StoredFormat) -> FloatArray:
+    """How often each possible word occurs."""
+    count = np.zeros(1 << stored.bits_allocated)
+    for rows in _strips(words):
+        count += np.bincount(words[rows].ravel(), minlength=len(count))
+    return count
+
+
+def _shades(count: FloatArray, transform: Transform) -> tuple[Grays, npt.NDArray[np.bool_]]:
+    """The gray of each possible word, and which words are no image. ImageUnreadable for values that no number holds."""
     stored = stored_values(transform.format)
-    values = transform.modality.apply(stored.astype(np.float64))
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = transform.modality.apply(stored.astype(np.float64))
+    unsound = ~(np.abs(values) <= LARGEST_VALUE)
     padded = np.zeros(len(stored), dtype=bool)
     if transform.padding is not None:
         padded = (stored >= transform.padding[0]) & (stored <= transform.padding[1])
+    if (count[unsound & ~padded] > 0).any():
+        raise ImageUnreadable("values_unsound")
+    values[unsound] = 0.0
     if transform.counts:
         values, padded = _absorbed(values), padded | (values <= 0)
     if isinstance(transform.voi, Window):
@@ -141,11 +170,17 @@ def _shades(words: Words, transform: Transform) -> Grays:
     elif isinstance(transform.voi, Lut):
         grays = transform.voi.apply(values) / transform.voi.full_scale
     else:
-        low, high = _own_range(words, values, padded)
+        low, high = _own_range(np.where(padded, 0, count), values)
         grays = np.clip((values - low) / (high - low), 0, 1) if high > low else np.full(len(values), 0.5)
     if transform.inverse:
         grays = 1 - grays
-    return np.where(padded, 0.0, grays).astype(np.float32)
+    return np.where(padded, 0.0, grays).astype(np.float32), padded
+
+
+def _contrast(count: FloatArray, shades: Grays) -> bool:
+    """Whether the pixels, less the few at either end, differ at all as they are shown."""
+    low, high = _ends(count, shades.astype(np.float64))
+    return high - low >= LEAST_CONTRAST
 
 
 def _absorbed(counts: FloatArray) -> FloatArray:
@@ -167,17 +202,19 @@ def stored_values(stored: StoredFormat) -> npt.NDArray[np.int64]:
     return values
 
 
-def _own_range(words: Words, values: FloatArray, padded: npt.NDArray[np.bool_]) -> tuple[float, float]:
+def _own_range(count: FloatArray, values: FloatArray) -> tuple[float, float]:
     """Lowest and highest value that the image holds, less the few at either end."""
-    count = np.zeros(len(values))
-    for rows in _strips(words):
-        count += np.bincount(words[rows].ravel(), minlength=len(values))
-    count[padded] = 0
+    low, high = _ends(count, values)
+    held = values[count > 0]
+    return (low, high) if high > low or len(held) == 0 else (float(held.min()), float(held.max()))
+
+
+def _ends(count: FloatArray, values: FloatArray) -> tuple[float, float]:
+    """What CLIPPED_SHARE of the pixels lie below and above; count: how many pixels have each of the values."""
     held = np.flatnonzero(count)
     if len(held) == 0:
         return 0.0, 0.0
     held = held[np.argsort(values[held], kind="stable")]
     share = np.cumsum(count[held]) / count[held].sum()
-    low = values[held[int(np.searchsorted(share, CLIPPED_SHARE))]]
-    high = values[held[int(np.searchsorted(share, 1 - CLIPPED_SHARE))]]
-    return (float(low), float(high)) if high > low else (float(values[held].min()), float(values[held].max()))
+    low, high = np.searchsorted(share, (CLIPPED_SHARE, 1 - CLIPPED_SHARE))
+    return float(values[held[int(low)]]), float(values[held[int(high)]])

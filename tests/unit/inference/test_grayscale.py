@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.errors import ImageUnreadable
 from inference.grayscale import (
     Lut,
     Rescale,
@@ -153,9 +154,62 @@ def test_without_a_window_a_dead_pixel_does_not_darken_the_image() -> None:
     assert float(np.median(found)) == pytest.approx(0.5, abs=0.02)
 
 
-def test_an_image_of_one_gray_is_shown_without_a_range_of_its_own() -> None:
-    found = display(np.full((4, 4), 7, dtype=np.uint8), Transform(format=EIGHT))
-    assert set(found.ravel().tolist()) == {0.5}
+ONE_GRAY = np.full((60, 60), 700, dtype=np.uint16)
+RAMP = np.tile(np.arange(3000, 3060, dtype=np.uint16), (60, 1))
+NOISE = np.random.default_rng(1).integers(500, 504, (60, 60)).astype(np.uint16)
+OFF = Window(center=-5000, width=2)
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize(
+    "voi", [None, OFF, Window(center=700, width=4096), Lut(first=0, entries=RAMP[0] * 1.0, full_scale=4e3)]
+)
+def test_an_image_of_one_gray_is_refused(voi: Window | Lut | None, inverse: bool) -> None:
+    """Black, white or between: a model would answer that nothing is seen in it."""
+    for spoilt in (False, True):
+        words = ONE_GRAY.copy()
+        if spoilt:
+            words[30, 30] = 65535  # one dead pixel shows nothing either
+        with pytest.raises(ImageUnreadable) as refused:
+            display(words, Transform(format=SIXTEEN, voi=voi, inverse=inverse))
+        assert refused.value.fault == "no_contrast"
+
+
+def test_padding_is_no_contrast() -> None:
+    words = ONE_GRAY.copy()
+    words[:20] = 0
+    with pytest.raises(ImageUnreadable, match="one gray"):
+        display(words, Transform(format=SIXTEEN, padding=(0, 0), inverse=True))
+    with pytest.raises(ImageUnreadable, match="one gray"):
+        display(words, Transform(format=SIXTEEN, padding=(0, 700)))
+
+
+@pytest.mark.parametrize(
+    "voi",
+    [
+        OFF,
+        Window(center=0, width=1e9),
+        Window(center=0, width=1e9, function=WindowFunction.SIGMOID),
+        Lut(first=0, entries=np.zeros(10), full_scale=255.0),
+    ],
+)
+@pytest.mark.parametrize("inverse", [False, True])
+def test_where_the_window_shows_nothing_the_image_s_own_range_is_shown(voi: Window | Lut, inverse: bool) -> None:
+    own = display(RAMP, Transform(format=SIXTEEN, inverse=inverse))
+    np.testing.assert_array_equal(display(RAMP, Transform(format=SIXTEEN, voi=voi, inverse=inverse)), own)
+    assert np.ptp(own) == 1
+
+
+def test_the_noise_of_an_exposure_that_failed_is_not_made_an_image() -> None:
+    with pytest.raises(ImageUnreadable, match="one gray"):
+        display(NOISE, Transform(format=SIXTEEN, voi=Window(center=2048, width=4096)))
+
+
+@pytest.mark.parametrize("slope", [1e308, -1e308, 1e27, math.inf])
+@pytest.mark.parametrize("voi", [None, Window(center=500, width=1000)])
+def test_values_that_no_number_holds_are_refused(slope: float, voi: Window | None) -> None:
+    with pytest.raises(ImageUnreadable, match="rescale slope or intercept"):
+        display(RAMP, Transform(format=SIXTEEN, modality=Rescale(slope=slope), voi=voi))
 
 
 @given(formats(), st.integers(0, 2**31), st.booleans())
