@@ -131,6 +131,16 @@ def perpendicular(long_axis: FloatArray, short_axis: FloatArray) -> tuple[FloatA
     return foot + ((short_axis - foot) @ normal)[:, None] * normal, off
 
 
+def axes_refusal(*, long_vertebrae: float, short_vertebrae: float, off_degrees: float, gates: Gates) -> str | None:
+    """Why these are no heart's axes, whichever model found them. off_degrees: of `perpendicular`."""
+    if not gates.long_axis_vertebrae[0] <= long_vertebrae <= gates.long_axis_vertebrae[1]:
+        return PITCH
+    ratio = long_vertebrae / max(short_vertebrae, 1e-6)
+    if not gates.axis_ratio[0] <= ratio <= gates.axis_ratio[1]:
+        return UNCERTAIN
+    return UNCERTAIN if off_degrees > gates.off_perpendicular_degrees else None
+
+
 def _mirrored_mean(maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """(2, k, h, w), the second of the mirrored film, to (k, h, w)."""
     return np.asarray((maps[0] + maps[1][:, :, ::-1]) / 2, dtype=np.float32)
@@ -178,7 +188,13 @@ def _refusal(
         return OUT_OF_FRAME if int(np.argmax(view)) == INCOMPLETE else NOT_A_LATERAL
     if clearance_pixels < gates.clearance_pixels:
         return OUT_OF_FRAME
-    if not gates.long_axis_vertebrae[0] <= reading.long_vertebrae <= gates.long_axis_vertebrae[1]:
+    axes = axes_refusal(
+        long_vertebrae=reading.long_vertebrae,
+        short_vertebrae=reading.short_vertebrae,
+        off_degrees=reading.off_perpendicular_degrees,
+        gates=gates,
+    )
+    if axes == PITCH:
         return PITCH
     if reading.coherence < gates.coherence or reading.vertebrae_seen < gates.vertebrae_seen:
         return PITCH
@@ -186,9 +202,6 @@ def _refusal(
         return MIRROR
     if reading.mirror_score_vertebrae > gates.mirror_score_vertebrae:
         return MIRROR
-    ratio = reading.long_vertebrae / max(reading.short_vertebrae, 1e-6)
-    if not gates.axis_ratio[0] <= ratio <= gates.axis_ratio[1]:
-        return UNCERTAIN
-    if reading.off_perpendicular_degrees > gates.off_perpendicular_degrees:
-        return UNCERTAIN
+    if axes is not None:
+        return axes
     return UNCERTAIN if t4_off_vertebrae > gates.t4_off_spine_vertebrae else None

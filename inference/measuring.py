@@ -21,6 +21,7 @@ from domain.measures import (
 from domain.references import reference_interval
 from domain.types import Code, Measurement, Radiograph
 from inference.findings import point
+from inference.heart import PITCH, UNCERTAIN, Gates, axes_refusal, perpendicular
 from inference.manifest import MeasureName
 
 FloatArray = npt.NDArray[np.float64]
@@ -52,7 +53,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """needs: landmarks by name; those with a spine need the cranial edges from T4 on besides, at least two."""
+    """needs: landmarks by name; those with a spine need the cranial edges from T4 on besides, at least two.
+
+    refusal: of points that give a number which means nothing, a reason's code. ValueError as of `of`.
+    """
 
     concept: Code
     unit: Code
@@ -61,6 +65,12 @@ class Measure:
     on_spine: bool = False
     site: Code | None = None
     laterality: Code | None = None
+    refusal: Callable[[Points], str | None] = field(default=lambda _points: None)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Without these there is no number; edges further along the spine only let it be counted further."""
+        return (*self.needs, *(SPINE[:2] if self.on_spine else ()))
 
 
 def heart_result(*, long_axis: FloatArray, short_axis: FloatArray, edges: FloatArray) -> Result:
@@ -128,11 +138,35 @@ def deviation_of(measure: Measure, points: Points, spreads: Mapping[str, FloatAr
 
 
 def _heart(points: Points) -> Result:
-    return heart_result(
-        long_axis=np.array([points["carina"], points["apex"]]),
-        short_axis=np.array([points["heart_cranial"], points["heart_caudal"]]),
-        edges=_spine(points),
-    )
+    long_axis, short_axis, _ = _axes(points)
+    return heart_result(long_axis=long_axis, short_axis=short_axis, edges=_spine(points))
+
+
+def _axes(points: Points) -> tuple[FloatArray, FloatArray, float]:
+    """The long axis, the short one perpendicular to it as the score is defined, and how many degrees it was off."""
+    long_axis = np.array([points["carina"], points["apex"]])
+    short_axis, off = perpendicular(long_axis, np.array([points["heart_cranial"], points["heart_caudal"]]))
+    return long_axis, short_axis, off
+
+
+def _no_heart(points: Points) -> str | None:
+    """By the same gates as the heart network's."""
+    gates = Gates()
+    if _axes(points)[2] > gates.off_perpendicular_degrees:
+        return UNCERTAIN
+    long_axis, short_axis = _heart(points).parts
+    return axes_refusal(
+        long_vertebrae=long_axis.vertebrae, short_vertebrae=short_axis.vertebrae, off_degrees=0.0, gates=gates
+    ) or _uncounted(max(long_axis.vertebrae, short_axis.vertebrae), points)
+
+
+def _no_left_atrium(points: Points) -> str | None:
+    return _uncounted(_left_atrium(points).value, points)
+
+
+def _uncounted(vertebrae: float, points: Points) -> str | None:
+    """The last vertebra may be extended by one that was not seen; more would be a guess at the spine's course."""
+    return PITCH if vertebrae > len(_spine(points)) else None
 
 
 def _left_atrium(points: Points) -> Result:
@@ -181,14 +215,23 @@ def _line(ends: FloatArray) -> tuple[tuple[float, float], tuple[float, float]]:
     return point(ends[0]), point(ends[1])
 
 
-_AXES = ("carina", "apex", "heart_cranial", "heart_caudal")
+def _heart_score(concept: Code) -> Measure:
+    return Measure(
+        concept=concept,
+        unit=codes.VERTEBRAE,
+        needs=("carina", "apex", "heart_cranial", "heart_caudal"),
+        of=_heart,
+        on_spine=True,
+        site=codes.HEART,
+        refusal=_no_heart,
+    )
+
+
 _HIPS = ("left_femoral_head", "right_femoral_head")
 MEASURES: Mapping[MeasureName, Measure] = {
     # The variants differ in where the short axis is taken, which the landmarks say, not in how it is counted.
-    "vhs": Measure(concept=codes.VHS, unit=codes.VERTEBRAE, needs=_AXES, of=_heart, on_spine=True, site=codes.HEART),
-    "vhs-epic": Measure(
-        concept=codes.VHS_EPIC, unit=codes.VERTEBRAE, needs=_AXES, of=_heart, on_spine=True, site=codes.HEART
-    ),
+    "vhs": _heart_score(codes.VHS),
+    "vhs-epic": _heart_score(codes.VHS_EPIC),
     "vlas": Measure(
         concept=codes.VLAS,
         unit=codes.VERTEBRAE,
@@ -196,6 +239,7 @@ MEASURES: Mapping[MeasureName, Measure] = {
         of=_left_atrium,
         on_spine=True,
         site=codes.LEFT_ATRIUM,
+        refusal=_no_left_atrium,
     ),
     "tracheal-ratio": Measure(
         concept=codes.TRACHEAL_RATIO,
@@ -225,6 +269,4 @@ MEASURES: Mapping[MeasureName, Measure] = {
 
 def missing_landmarks(name: MeasureName, names: tuple[str, ...]) -> list[str]:
     """What a measure needs and a head does not give."""
-    measure = MEASURES[name]
-    needed = (*measure.needs, *(SPINE[:2] if measure.on_spine else ()))
-    return [one for one in needed if one not in names]
+    return [one for one in MEASURES[name].required if one not in names]
