@@ -148,6 +148,27 @@ def test_a_spooled_file_that_is_gone_fails_its_image_and_not_the_study(
     assert [row.answer.outcome for row in rows(pipeline, study) if row.answer] == [Outcome.FAILED, Outcome.ANALYSED]
 
 
+def test_a_study_is_not_looked_at_while_its_image_waits(pipeline: Pipeline, engine: Engine, tmp_path: Path) -> None:
+    study = receive(pipeline, dx_file(tmp_path / "a.dcm"))
+
+    def claimed(kind: str) -> tasks.Task:
+        with pipeline.ledger.transaction() as tx:
+            tx.connection.exec_driver_sql("UPDATE task SET run_at = 0, rank_at = 0 WHERE kind = ?", (kind,))
+            tx.connection.exec_driver_sql(
+                "UPDATE task SET run_at = run_at + 1e9, rank_at = rank_at + 1e9 WHERE kind != ?", (kind,)
+            )
+            held = tasks.claim(tx, "analysis", connections={})
+        assert held is not None and held.kind == kind
+        return held
+
+    assert pipeline.report_study(claimed("study")) == "waits for its images"
+    with pipeline.ledger.reading() as tx:
+        assert [row.kind for row in tasks.owed(tx) if row.kind != "deliver"] == ["image"]
+    pipeline.answer_image(claimed("image"), engine)
+    assert "revision 1" in pipeline.report_study(claimed("study"))
+    assert len(reports(pipeline, study)) == 1
+
+
 def test_a_task_that_kills_its_worker_dies_at_last(pipeline: Pipeline, engine: Engine, tmp_path: Path) -> None:
     study = receive(pipeline, dx_file(tmp_path / "a.dcm"))
     for _ in range(node.worker.ATTEMPTS):
@@ -246,7 +267,7 @@ def test_a_study_whose_report_breaks_owes_one_that_says_failed_and_can_be_tried_
     pipeline = open_pipeline(wanted)
     with Running(pipeline, engine):
         study = receive(pipeline, dx_file(tmp_path / "a.dcm"))
-        wait_until(lambda: len(reports(pipeline, study)) == 1, what="the report that says FAILED")
+        wait_until(lambda: len(reports(pipeline, study)) == 1, seconds=40, what="the report that says FAILED")
         with pipeline.ledger.transaction() as tx:
             (dead,) = (row for row in tasks.owed(tx) if row.state == "dead")
             filed = documents.of_study(tx, study)
@@ -260,7 +281,7 @@ def test_a_study_whose_report_breaks_owes_one_that_says_failed_and_can_be_tried_
         monkeypatch.setattr(node.writing, "write_report", real)
         with pipeline.ledger.transaction() as tx:
             tasks.retry(tx, dead.id)
-        wait_until(lambda: len(reports(pipeline, study)) == 2, what="the report after all")
+        wait_until(lambda: len(reports(pipeline, study)) == 2, seconds=40, what="the report after all")
     with pipeline.ledger.transaction() as tx:
         mended = images.get_study(tx, study)
     assert (mended.state, mended.revision) == ("ANALYSED", 2)
@@ -280,7 +301,7 @@ def test_a_failed_study_gets_what_can_be_written_even_where_its_report_cannot(
 
     with Running(pipeline, engine):
         study = receive(pipeline, dx_file(tmp_path / "a.dcm"))
-        wait_until(lambda: filed(study) == ["kos", "pdf", "sc", "text_sr"], what="what can be written, FAILED")
+        wait_until(lambda: filed(study) == ["kos", "pdf", "sc", "text_sr"], seconds=40, what="what can be written, FAILED")
     pipeline.ledger.close()
 
 
