@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from delivery.sameness import Sameness, compare
 from delivery.sender import Answered, Check, Wanted
 from domain.errors import DataSetUnusable, PeerRefused
 from domain.types import Document
-from spool.files import durable_write
+from spool.files import durable_write, fsync_folder
 
 _CHUNK_BYTES = 1 << 20
 
@@ -64,7 +63,7 @@ class FolderSender:
                 return already_there(file, f"{self.to.name} (folder)", _compare(document.path, target))
             if not target.parent.is_dir():
                 target.parent.mkdir(exist_ok=True)
-                _fsync(target.parent.parent)
+                fsync_folder(target.parent.parent)
             with document.path.open("rb") as source:
                 durable_write(target, iter(lambda: source.read(_CHUNK_BYTES), b""))
         except OSError as error:
@@ -85,14 +84,6 @@ class FolderSender:
         if isinstance(error, PermissionError):
             return PeerRefused(f"{self.to.name}: the folder {self.to.path} may not be written to; allow it to this user")
         return AnswerLost(f"{self.to.name}: the folder {self.to.path} cannot be used now ({error.strerror})")
-
-
-def _fsync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _compare(ours: Path, theirs: Path) -> Sameness:

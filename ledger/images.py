@@ -218,11 +218,6 @@ def withdrawn(tx: Transaction, study_instance_uid: str) -> None:
     _update(tx, study_instance_uid, withdrawn_at=tx.now)
 
 
-def failed(tx: Transaction, study_instance_uid: str) -> None:
-    """The study's report could not be made at all."""
-    _update(tx, study_instance_uid, state=Outcome.FAILED.value)
-
-
 def reported(tx: Transaction, study_instance_uid: str, *, outcome: Outcome, revision: int, evidence: str) -> None:
     """A revision of the study's reports was written. `evidence`: digest of what it was made of."""
     _update(tx, study_instance_uid, state=outcome.value, revision=revision, evidence=evidence)

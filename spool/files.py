@@ -51,8 +51,8 @@ class Spool:
             # All of them now, so that no image is acknowledged in a folder that a power cut could still undo.
             for number in range(256):
                 (self._images / f"{number:02x}").mkdir(exist_ok=True)
-            _fsync_folder(self._images)
-            _fsync_folder(root)
+            fsync_folder(self._images)
+            fsync_folder(root)
         except OSError as error:
             raise StorageUnavailable(f"spool {root}: {error.strerror}") from error
 
@@ -74,7 +74,7 @@ class Spool:
                 except OSError:
                     temporary.unlink(missing_ok=True)
                     raise
-            _fsync_folder(target.parent)  # also where the file was there: whoever wrote it may have died before doing so
+            fsync_folder(target.parent)  # also where the file was there: whoever wrote it may have died before doing so
         except OSError as error:
             raise StorageUnavailable(f"spool: {error.strerror}") from error
         return Spooled(path=target, sha256=target.stem, size_bytes=size_bytes)
@@ -103,7 +103,7 @@ def durable_write(target: Path, parts: Iterable[Bytes], *, temporary_folder: Pat
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    _fsync_folder(target.parent)
+    fsync_folder(target.parent)
 
 
 def _written(folder: Path, parts: Iterable[Bytes]) -> Path:
@@ -194,7 +194,8 @@ def _go_through_the_cache(descriptor: int) -> None:
     fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~os.O_DIRECT)
 
 
-def _fsync_folder(folder: Path) -> None:
+def fsync_folder(folder: Path) -> None:
+    """What was made or renamed in it is there after a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
