@@ -29,9 +29,6 @@ class Box:
     right: float
     bottom: float
 
-    def overlaps(self, other: Box) -> bool:
-        return self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
-
     def shared(self, other: Box) -> float:
         """The area of what lies in both."""
         across = min(self.right, other.right) - max(self.left, other.left)

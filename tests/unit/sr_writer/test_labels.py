@@ -73,13 +73,13 @@ def crosses(segment: Segment, box: Box) -> bool:
 
 def faults(subjects: list[Subject], labels: tuple[Label, ...], boxes: list[Box], segments: list[Segment]) -> list[str]:
     found = [] if len(labels) == len(subjects) else ["not one label each"]
-    found += ["two labels overlap" for one, other in combinations(labels, 2) if one.box.overlaps(other.box)]
+    found += ["two labels overlap" for one, other in combinations(labels, 2) if one.box.shared(other.box)]
     for label, about in zip(labels, subjects, strict=False):
         if not math.isclose(label.box.bottom - label.box.top, about.height):
             found.append("smaller than its text")
-        if any(label.box.overlaps(other.covers) for other in subjects if other.covers is not None):
+        if any(label.box.shared(other.covers) for other in subjects if other.covers is not None):
             found.append("covers a finding")
-        if any(label.box.overlaps(box) for box in boxes) or any(crosses(line, label.box) for line in segments):
+        if any(label.box.shared(box) for box in boxes) or any(crosses(line, label.box) for line in segments):
             found.append("covers a mark")
         if label.box.left < FIELD.left or label.box.right > FIELD.right or label.box.top < FIELD.top:
             found.append("leaves the picture")
