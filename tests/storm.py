@@ -394,7 +394,12 @@ def chaos(folder: Path, name: Backend, *, seed: int, seconds: float, kill_every_
             end = time.monotonic() + seconds
             while time.monotonic() < end:
                 time.sleep(kill_every_seconds)
-                victims = parts.pids(dice.choice(("scp", "worker")))
+                command = dice.choice(("scp", "worker"))
+                if command == "scp":  # at the worst moment: an image has just been acknowledged
+                    before = len(consoles.acknowledged)
+                    with suppress(AssertionError):
+                        wait_until(lambda n=before: len(consoles.acknowledged) > n, seconds=kill_every_seconds)
+                victims = parts.pids(command)
                 if victims:
                     parts.kill(dice.choice(victims))
                     deaths += 1
