@@ -124,6 +124,7 @@ class _Process:
             answer, memory = self._receive()
             if answer["number"] == question["number"]:  # otherwise of a child that broke after it had answered
                 return answer, memory
+            _close(memory)
 
     def _receive(self) -> tuple[dict[str, Any], list[int]]:
         answered = select.poll()
@@ -131,12 +132,18 @@ class _Process:
         if not answered.poll(SILENT_SECONDS * 1000):
             raise _Gone(silent=True)
         try:
-            answer, memory, _, _ = socket.recv_fds(self._socket, MESSAGE_BYTES, 1)
+            answer, memory, flags, _ = socket.recv_fds(self._socket, MESSAGE_BYTES, 1)
         except OSError:
             raise _Gone from None
-        if not answer:
+        if not answer or flags & socket.MSG_TRUNC:  # ended, or broken: no child sends more than a message holds
+            _close(memory)
             raise _Gone
         return json.loads(answer), memory
+
+
+def _close(memory: list[int]) -> None:
+    for descriptor in memory:
+        os.close(descriptor)
 
 
 def _end(process: subprocess.Popen[bytes], ours: socket.socket) -> None:

@@ -97,6 +97,9 @@ def _answer(parent: socket.socket, asked: dict[str, Any], held_bytes: int) -> No
     except Exception:  # noqa: BLE001  whatever else the broken bytes provoke: the answer is that they are broken
         answer = {"fault": "structure_broken"}
     message = json.dumps({"number": asked["number"], **answer}, default=_plain).encode()
+    if len(message) > MESSAGE_BYTES:
+        answer = {"fault": "structure_broken"}
+        message = json.dumps({"number": asked["number"], **answer}).encode()
     socket.send_fds(parent, [message], shared if "radiograph" in answer else [])
 
 

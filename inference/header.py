@@ -18,6 +18,7 @@ from inference import vocabulary
 
 SPACING_RANGE_MM = (0.005, 2.0)  # of any detector, from intraoral to fluoroscopy
 ASPECT_RANGE = (0.25, 4.0)
+LONGEST_TEXT = 1024  # in characters: sixteen times what the fields read here may hold (LO, PS3.5 6.2)
 
 # Where consoles print what was chosen on them, the most particular first.
 _DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription", "StudyDescription")
@@ -49,7 +50,8 @@ def values(ds: Dataset, keyword: str) -> list[Any]:
 
 
 def text(ds: Dataset, keyword: str) -> str:
-    return str(value(ds, keyword) or "").strip(" \0")
+    """Cut where none would go on: what a header says of an image travels in one message (`inference.decoder`)."""
+    return str(value(ds, keyword) or "")[:LONGEST_TEXT].strip(" \0")
 
 
 def number(ds: Dataset, keyword: str) -> float | None:

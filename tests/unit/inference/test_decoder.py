@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -20,11 +21,11 @@ import psutil
 import pytest
 from codestreams import compressed_dataset
 from factories import dx_dataset, dx_file
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from domain.errors import ImageUnreadable
 from domain.types import Radiograph
-from inference.decoder import Decoder
+from inference.decoder import MESSAGE_BYTES, Decoder, _Gone, _Process
 from inference.image import NotAnImage
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.dcm"))
@@ -182,6 +183,35 @@ def test_a_decoder_that_does_not_start_says_nothing_about_the_image(
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(OSError, match="cannot be started"):
         read(decoder, dx_file(tmp_path / "a.dcm"))
+
+
+@pytest.mark.parametrize("keyword", ["PatientBreedDescription", "Modality", "SOPInstanceUID"])
+def test_a_text_that_no_message_holds_is_cut(decoder: Decoder, tmp_path: Path, keyword: str) -> None:
+    ds = dx_dataset()
+    ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # which has no limit of 64 KiB
+    ds.add_new(keyword, "UT", "1" * 150_000)
+    path = tmp_path / "a.dcm"
+    ds.save_as(path, enforce_file_format=True)
+    ours = psutil.Process().num_fds()
+    for _ in range(2):
+        assert read(decoder, path).rows == 120
+    assert psutil.Process().num_fds() == ours + 1  # the socket
+
+
+def test_what_is_not_the_answer_leaves_no_descriptor_open() -> None:
+    """An answer to another question, then one that is longer than any message."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    process = object.__new__(_Process)
+    process._socket = ours
+    memory = os.memfd_create("grays")
+    with ours, theirs:
+        before = psutil.Process().num_fds()
+        socket.send_fds(theirs, [b'{"number": 1}'], [memory])
+        socket.send_fds(theirs, [b'{"number": 2, "text": "' + b"x" * MESSAGE_BYTES + b'"}'], [memory])
+        with pytest.raises(_Gone):
+            process.ask({"number": 2})
+        assert psutil.Process().num_fds() == before
+    os.close(memory)
 
 
 def test_several_threads(decoder: Decoder, tmp_path: Path) -> None:
