@@ -30,6 +30,7 @@ _UNITS = {
 }
 _UNIT_OF = {word: unit for unit, words in _UNITS.items() for word in words.split()}
 _AGE_PART = re.compile(r"(\d{1,3}(?:[.,]\d{1,2})?)\s*([^\W\d_]+)\.?")
+_AS_A_NUMBER = re.compile(r"[\d.,\s]*[a-z]", re.IGNORECASE)  # "45D", "12M": a clinic numbers its animals like this
 
 _SEXES = {
     "M": "m male mn mc nm cm 수 수컷 男 самец кобель кот муж м ♂",
@@ -38,7 +39,12 @@ _SEXES = {
 }
 _SEX_OF = {word: sex for sex, words in _SEXES.items() for word in words.split()}
 _ALTERED = re.compile(r"\b(mn|mc|nm|cm|fs|fn|sf|nf)\b|neuter|castrat|spay|중성화|кастрир|стерил", re.IGNORECASE)
-_INTACT = re.compile(r"\bintact\b|\bentire\b|미중성화|중성화\s*안", re.IGNORECASE)
+_INTACT = re.compile(
+    r"\bintact\b|\bentire\b|미중성화|비중성화|(중성화|수술)\s*(를|을)?\s*(안|않|x\b|전|no\b)"
+    r"|\b(not|non|never|no|un)[\s-]*(yet\s+|been\s+)*(neuter|castrat|spay|desex|steril)"
+    r"|\bне[\s-]*(была?\s+)?(кастрир|стерил)",
+    re.IGNORECASE,
+)
 
 
 def patient_of(ds: Dataset, assumed_species: Species | None) -> Patient:
@@ -112,8 +118,9 @@ def _neutered(ds: Dataset) -> bool | None:
 
 def _age_years(ds: Dataset) -> float | None:
     """Of the age's own field, of an age typed as the animal's identifier, or from the birth date."""
-    for keyword in ("PatientAge", "PatientID"):
-        found = age_in(text(ds, keyword))
+    typed = text(ds, "PatientID")
+    for given in (text(ds, "PatientAge"), "" if _AS_A_NUMBER.fullmatch(typed) else typed):
+        found = age_in(given)
         if found is not None:
             return found
     born, seen = _date(text(ds, "PatientBirthDate")), _date(text(ds, "StudyDate"))

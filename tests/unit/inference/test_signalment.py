@@ -51,6 +51,14 @@ def test_species_and_breed(elements: dict[str, Any], species: Species | None, br
         ("암컷(중성화)", None, ("F", True)),
         ("수컷 미중성화", None, ("M", False)),
         ("самка", "стерилизована", ("F", True)),
+        ("Male not neutered", None, ("M", False)),
+        ("Female, unspayed", None, ("F", False)),
+        ("F", "non-sterilised", ("F", False)),
+        ("male un-castrated", None, ("M", False)),
+        ("кобель некастрирован", None, ("M", False)),
+        ("самка", "не стерилизована", ("F", False)),
+        ("수컷 중성화 안함", None, ("M", False)),
+        ("암컷", "중성화 X", ("F", False)),
         ("кобель", None, ("M", None)),
         ("?", None, (None, None)),
         ("M/F", None, (None, None)),
@@ -86,6 +94,12 @@ def test_sex(sex: str | None, neutered: str | None, expected: tuple[str | None, 
 )
 def test_ages(given: str, years: float | None) -> None:
     assert age_in(given) == pytest.approx(years)
+
+
+@pytest.mark.parametrize("identifier", ["45D", "12M", "007Y", "3 w", "8y"])
+def test_an_identifier_of_digits_and_a_letter_is_no_age(identifier: str) -> None:
+    assert patient_of(dx_dataset(**{**SILENT, "PatientID": identifier}), None).age_years is None
+    assert patient_of(dx_dataset(**{**SILENT, "PatientAge": identifier}), None).age_years is not None
 
 
 def test_an_age_typed_as_the_identifier_and_one_from_the_birth_date() -> None:
