@@ -111,7 +111,7 @@ class Soak:
                 archive.back()
         ledger = open_ledger(self.settings.node)
         expire_leases(ledger)
-        wait_for_all_work(ledger, seconds=600, hurry=True)
+        wait_for_all_work(ledger, seconds=1800, hurry=True)
         ledger.close()
         return audit(self.settings, self.archives, self.acknowledged)
 
@@ -131,7 +131,7 @@ def running(folder: Path, seed: int) -> Iterator[Soak]:
                     place,
                     port=port,
                     destinations=[(each.name, each.ae_title, each.port) for each in archives],
-                    destination_more="timeout_seconds = 3.0",
+                    destination_more="timeout_seconds = 10.0",
                     data_dir="../data",
                 )
             )
