@@ -51,18 +51,24 @@ def _of_class(head: MasksHead, known: Class, chances: FloatArray, *, plane: Plan
 
 
 def _ratio(head: MasksHead, maps: FloatArray, *, plane: Plane, radiograph: Radiograph) -> Finding:
-    """Area of the part over area of the whole, both of their largest connected parts."""
+    """Area of the part over area of the whole, both of their largest connected parts; the part belongs to the whole, which
+    classes that exclude each other leave it out of. No ratio of a whole that the image, or what the model saw of it, cuts.
+    """
     assert head.ratio is not None  # noqa: S101  the caller has looked
     concept, site = codes.CARDIOTHORACIC_RATIO, codes.HEART
-    largest = [
-        parts(maps[number - 1] >= head.threshold, least_pixels=head.least_area * maps[0].size, most=1)
-        for number in (head.ratio.part, head.ratio.whole)
-    ]
+    inner = maps[head.ratio.part - 1] >= head.threshold
+    outer = maps[head.ratio.whole - 1] >= head.threshold
+    least = head.least_area * inner.size
+    if parts(outer, least_pixels=least, most=1):  # a part alone is no whole
+        outer |= inner
+    largest = [parts(mask, least_pixels=least, most=1) for mask in (inner, outer)]
     shapes = [_shape(found[0], plane=plane, radiograph=radiograph) if found else None for found in largest]
     regions = tuple(shape for shape in shapes if shape is not None)
     if len(regions) < 2:
         reason = Reason(code="points_uncertain", details={"names": "heart, thorax"})
         return not_assessable(reason, concept=concept, radiograph=radiograph, site=site)
+    if _is_cut(largest[1][0], plane=plane, radiograph=radiograph):
+        return not_assessable(Reason(code="outside_image"), concept=concept, radiograph=radiograph, site=site)
     part, whole = (float(found[0].sum()) for found in largest)
     measurement = Measurement(
         concept=concept,
@@ -80,6 +86,18 @@ def _ratio(head: MasksHead, maps: FloatArray, *, plane: Plane, radiograph: Radio
         regions=regions,
         measurements=(measurement,),
     )
+
+
+def _is_cut(part: npt.NDArray[np.bool_], *, plane: Plane, radiograph: Radiograph) -> bool:
+    """Whether it reaches the border of the plane, or of the image within it."""
+    rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+    first, last = np.array([columns[0], rows[0]]), np.array([columns[-1], rows[-1]]) + 1
+    size = np.array(part.shape[::-1])
+    if (first <= 0).any() or (last >= size).any():
+        return True
+    stride = np.array(plane.values.shape[::-1]) / size
+    corners = plane.to_source(np.stack([first, last]) * stride)
+    return bool((corners <= 0).any() or (corners >= (radiograph.columns, radiograph.rows)).any())
 
 
 def _shape(part: npt.NDArray[np.bool_], *, plane: Plane, radiograph: Radiograph) -> Shape | None:
