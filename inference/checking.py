@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from domain.errors import ModelFailed, ModelInvalid
 from domain.types import InstanceRef, Radiograph, SpacingSource
 from inference.heads import read_head
-from inference.manifest import EXPECTED, SAMPLE, Head
+from inference.manifest import EXPECTED, SAMPLE, Head, HeartHead, LandmarksHead
 from inference.onnx_file import read_onnx
 from inference.package import ModelPackage, load_package, read_manifest
 from inference.plane import Grays, whole
@@ -30,16 +30,23 @@ class Check:
     fault: str | None = None
 
 
-class _Expected(BaseModel):
-    """Numbers by name, such as "vhs", and how far off each may be."""
+MOST_TOLERANCE = 0.05  # of a probability, or of the largest number in another unit: more checks nothing
+_RELATIVE, _LEAST = 0.1, 0.005  # of each value, so that a small one is checked too; and what processors may differ by
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+
+class _Expected(BaseModel):
+    """Numbers by name, such as "vhs", and how far off each may be at most."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
     __pydantic_extra__: dict[str, float]
     tolerance: Annotated[float, Field(gt=0)]
 
     @property
     def values(self) -> dict[str, float]:
         return self.__pydantic_extra__
+
+    def allowed(self, value: float) -> float:
+        return min(self.tolerance, max(_RELATIVE * abs(value), _LEAST))
 
 
 def check_package(directory: Path) -> list[Check]:
@@ -107,6 +114,12 @@ def _try_head(head: Head, sample: Grays, expected: dict[str, _Expected], runtime
     wanted = expected.get(head.key)
     if wanted is None:
         raise _Fault("sample", f"{EXPECTED} does not say what head {head.key} answers to {SAMPLE}")
+    if not wanted.values:
+        raise _Fault("sample", f"{EXPECTED} says no number for head {head.key}: nothing would be checked")
+    unit = max(map(abs, wanted.values.values())) if isinstance(head, HeartHead | LandmarksHead) else 1.0
+    if wanted.tolerance > MOST_TOLERANCE * unit:
+        said = f"{EXPECTED} has a tolerance of {wanted.tolerance:g} for head {head.key}"
+        raise _Fault("sample", f"{said}; at most {MOST_TOLERANCE * unit:g} checks anything")
     try:
         found = answer_to_sample(head, sample, runtime)
     except ModelFailed as error:
@@ -114,9 +127,9 @@ def _try_head(head: Head, sample: Grays, expected: dict[str, _Expected], runtime
     for name, value in wanted.values.items():
         if name not in found:
             raise _Fault("sample", f"the model gives no {name} for {SAMPLE}; {EXPECTED} says {value}")
-        if not abs(found[name] - value) <= wanted.tolerance:
-            said = f"the model answers {name} {found[name]:.2f} to {SAMPLE}"
-            raise _Fault("sample", f"{said}; {EXPECTED} says {value} ± {wanted.tolerance}")
+        if not abs(found[name] - value) <= wanted.allowed(value):
+            said = f"the model answers {name} {found[name]:.4g} to {SAMPLE}"
+            raise _Fault("sample", f"{said}; {EXPECTED} says {value} ± {wanted.allowed(value):g}")
 
 
 def answer_to_sample(head: Head, sample: Grays, runtime: Runtime) -> Mapping[str, float]:

@@ -373,7 +373,7 @@ def test_a_sample_checks_every_number_of_a_head(tmp_path: Path) -> None:
     assert [check.fault for check in check_package(sound)] == [None] * 5
     wrong = {"classification": {"CARDIOMEGALY": 0.5, "tolerance": 0.01}}
     fault = check_package(constant_package(tmp_path / "b", outputs, CLASSES, expected=wrong))[-1].fault
-    assert fault == "the model answers CARDIOMEGALY 0.62 to sample.png; expected.json says 0.5 ± 0.01"
+    assert fault == "the model answers CARDIOMEGALY 0.6225 to sample.png; expected.json says 0.5 ± 0.01"
     strange = {"classification": {"FRACTURE": 0.5, "tolerance": 0.01}}
     fault = check_package(constant_package(tmp_path / "c", outputs, CLASSES, expected=strange))[-1].fault
     assert fault == "the model gives no FRACTURE for sample.png; expected.json says 0.5"
