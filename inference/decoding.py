@@ -37,7 +37,10 @@ from inference.elements import PixelData
 Values = npt.NDArray[Any]  # (rows, columns) or (rows, columns, samples), whole numbers
 
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SOF_ARITHMETIC = 0xC9  # and above it; its coders leave zeros out at the end (ISO/IEC 10918-1 D.1.8)
 _SOF_JPEG_LS = 0xF7
+_END_OF_IMAGE = b"\xff\xd9"
+_MORE = bytes(value * 167 % 255 for value in range(1, 97))  # no marker, and nothing that a flat image goes on with
 _TILE_PART = b"\xff\x90"
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 _HTJ2K_CAPABILITY = 1 << (32 - 15)  # Pcap's bit for Part 15 (ISO/IEC 15444-15 A.3.1)
@@ -76,6 +79,7 @@ class _Codestream:
     rows: int
     columns: int
     precision: int
+    huffman_coded: bool = False
 
 
 def decode(pixels: PixelData, frame: Frame, syntax: UID) -> Decoded:
@@ -97,8 +101,25 @@ def decode(pixels: PixelData, frame: Frame, syntax: UID) -> Decoded:
             continue
         if values.shape != expected or values.dtype.kind not in "iu" or values.dtype.itemsize > 2:
             raise ImageUnreadable("size_contradicts")
+        if found.huffman_coded and not _is_whole(content, values, decoder, frame):
+            raise ImageUnreadable("codestream_cut_short")
         return Decoded(values=values, codec=found.codec, decoder=name, precision=found.precision)
     raise ImageUnreadable("not_decodable", name=found.codec)
+
+
+def _is_whole(content: bytes, values: Values, decoder: Callable[[bytes, Frame], Values], frame: Frame) -> bool:
+    """Whether a JPEG's coded data reaches to its last pixel, although an end marker may stand anywhere.
+
+    libjpeg fills up an image whose data ends early and only warns of it, and imagecodecs 2026.3.6 drops the warning. So it
+    is decoded again with more data before the end marker: an image that was complete does not read them and is the same.
+    """
+    end = content.rindex(_END_OF_IMAGE)
+    while content[end - 1] == 0xFF:  # before a marker such bytes are filling (B.1.1.2)
+        end -= 1
+    try:
+        return np.array_equal(decoder(content[:end] + _MORE + _END_OF_IMAGE, frame), values)
+    except imagecodecs.Jpeg8Error:
+        return False
 
 
 def _frame_bytes(pixels: PixelData, frame: Frame) -> bytes:
@@ -147,7 +168,7 @@ def _look(content: bytes, frame: Frame, syntax: UID) -> _Codestream | None:
 
 def _look_at_jpeg(content: bytes) -> _Codestream:
     """To the frame header (ISO/IEC 10918-1 B.2.2). Without its end marker a codestream is cut: decoders would fill it up."""
-    if b"\xff\xd9" not in content[-1024:]:
+    if _END_OF_IMAGE not in content[-1024:]:
         raise ImageUnreadable("codestream_cut_short")
     at = 2
     while True:
@@ -161,7 +182,8 @@ def _look_at_jpeg(content: bytes) -> _Codestream:
         if marker in _SOF or marker == _SOF_JPEG_LS:
             precision, rows, columns = struct.unpack_from(">BHH", content, at + 4)
             codec = "JPEG-LS" if marker == _SOF_JPEG_LS else "JPEG"
-            return _Codestream(codec=codec, rows=rows, columns=columns, precision=precision)
+            coded = marker < _SOF_ARITHMETIC
+            return _Codestream(codec=codec, rows=rows, columns=columns, precision=precision, huffman_coded=coded)
         at += 2 + length
 
 

@@ -101,6 +101,29 @@ def test_a_codestream_without_its_end_is_refused(tmp_path: Path, name: str) -> N
         read(saved(ds, tmp_path / "a.dcm"))
 
 
+JPEGS = [name for name in WRITERS if name.startswith("JPEG ") and "2000" not in name]
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("name", JPEGS)
+def test_a_jpeg_whose_data_ends_before_its_end_marker_is_refused(tmp_path: Path, name: str, flat: bool) -> None:
+    """A sender that was cut off closes the file; a hole in the middle ends early too. A flat lower half is no such end."""
+    syntax, bits, write = WRITERS[name]
+    image = gradient(200, 160, bits=bits).astype("u1" if bits == 8 else "<u2")
+    if flat:
+        image[100:] = 0
+    ds, codestream = dx_dataset(pixels=image, bits=bits), write(image)
+    put_codestream(ds, codestream, syntax)
+    assert read(saved(ds, tmp_path / "whole.dcm")).rows == 200
+    put_codestream(ds, codestream[:-2] + b"\xff\xff\xff\xd9", syntax)  # filled up before the marker
+    assert read(saved(ds, tmp_path / "filled.dcm")).rows == 200
+    length = len(codestream)
+    for cut in (codestream[: length // 2], codestream[: length * 9 // 10], codestream[: length // 2] + codestream[-400:-2]):
+        put_codestream(ds, cut + b"\xff\xd9", syntax)
+        with pytest.raises(ImageUnreadable, match="compressed pixel data is cut short"):
+            read(saved(ds, tmp_path / "cut.dcm"))
+
+
 def test_an_unknown_compression_is_named(tmp_path: Path) -> None:
     ds = dx_dataset()
     put_codestream(ds, b"\0\0\1\xb3" * 50, "1.2.840.10008.1.2.4.100")
