@@ -14,7 +14,7 @@ def read_classes(head: ClassificationHead, outputs: Mapping[str, Tensor], radiog
     """Every class with a concept gives a finding, ABSENT ones too: what was looked for is said.
 
     ValueError where the output should hold probabilities and does not.
-    ."""
+    """
     found = probabilities(outputs[head.output], head.activation)
     filed = [(known, float(p)) for known, p in zip(head.classes, found, strict=True) if known.concept]
     return HeadAnswer(

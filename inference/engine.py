@@ -56,9 +56,13 @@ class Engine:
 
     def __init__(self, packages: Sequence[ModelPackage], *, threads: int) -> None:
         """threads: for one run of one model. ModelInvalid when a model does not load."""
+        for package in packages:
+            if package.manifest.is_triage and package.shadow:
+                said = f"model {package.name} is for triage, whose answers are not compared: it cannot be a shadow"
+                raise ModelInvalid(f"{said}; say enabled = false in its [[model]]")
         warm()  # while the models load
         models = [_Model(package=package, runtime=_runtime(package, threads)) for package in packages]
-        triages = [model for model in models if model.package.manifest.is_triage and not model.package.shadow]
+        triages = [model for model in models if model.package.manifest.is_triage]
         if len(triages) > 1:
             names = " and ".join(model.package.name for model in triages)
             raise ModelInvalid(f"two triage models are installed, {names}: switch one off with enabled = false in [[model]]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,12 @@ def test_a_broken_triage_is_said_and_the_header_stands_alone(tmp_path: Path) -> 
         ("fractures", Outcome.ANALYSED),
     ]
     assert (found.region, found.triage) == (Region.THORAX, None)
+
+
+def test_a_triage_model_is_no_shadow(tmp_path: Path) -> None:
+    """Its answers are not compared: it would vanish, and nobody would be told."""
+    with pytest.raises(ModelInvalid, match="model one is for triage, whose answers are not compared: it cannot be a shadow"):
+        Engine([replace(triage(tmp_path / "one"), shadow=True)], threads=1)
 
 
 def test_two_triage_models_are_refused(tmp_path: Path) -> None:
