@@ -22,7 +22,7 @@ from node.models import installed
 from node.parts import open_pipeline
 
 app = typer.Typer(help="Model packages.", no_args_is_help=True)
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a model package.")]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a model package.", exists=True, file_okay=False)]
 
 
 @app.command("list")

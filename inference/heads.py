@@ -35,7 +35,7 @@ def read_head(head: Head, *, plane: Plane, predict: Predict, radiograph: Radiogr
             return read_masks(head, outputs, plane=plane, radiograph=radiograph)
         return HeadAnswer(findings=(), values=read_triage(head, outputs, radiograph).values)
     except (ValueError, ArithmeticError, LookupError) as error:
-        raise ModelFailed("the model's answer makes no geometry") from error
+        raise ModelFailed(f"the model's answer cannot be read: {error}") from error
 
 
 def _heart(head: HeartHead, *, plane: Plane, predict: Predict, radiograph: Radiograph) -> HeadAnswer:

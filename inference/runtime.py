@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Protocol
 
 import numpy as np
@@ -37,7 +38,13 @@ class OnnxRuntime:
     def __init__(self, package: ModelPackage, *, threads: int) -> None:
         """threads: for one run. ModelInvalid: the weights may not be loaded, do not load, or do not answer as promised."""
         self._package = package
-        model = package.weights.read_bytes()
+        manifest = package.manifest
+        try:
+            model = package.weights.read_bytes()
+        except OSError as error:
+            raise ModelInvalid(f"model {package.name}: model.onnx cannot be read ({error.strerror})") from error
+        if hashlib.sha256(model).hexdigest() != manifest.onnx_sha256:  # it may have changed since the package was loaded
+            raise ModelInvalid(f"model {package.name}: model.onnx is not the file that package.toml names (onnx_sha256)")
         _require_trusted(package.name, model)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -49,7 +56,6 @@ class OnnxRuntime:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise ModelInvalid(f"model {package.name}: model.onnx does not load") from error
-        manifest = package.manifest
         names = {output.name for output in self._session.get_outputs()}
         for name in manifest.outputs:
             if name not in names:
@@ -59,7 +65,11 @@ class OnnxRuntime:
                 np.zeros((manifest.batch, 1, manifest.input.rows, manifest.input.columns), dtype=np.float32)
             )
         except ModelFailed as error:
-            raise ModelInvalid(f"model {package.name}: model.onnx does not take the manifest's input") from error
+            takes = "; ".join(f"{one.name} {one.shape}" for one in self._session.get_inputs()) or "nothing"
+            size = (manifest.input.rows, manifest.input.columns)
+            gives = prepared(np.zeros((manifest.batch, 1, *size), dtype=np.float32), manifest.input).shape
+            said = f"model.onnx takes {takes}, the manifest's input is {manifest.input.name} {list(gives)}"
+            raise ModelInvalid(f"model {package.name}: {said}") from error
         for name, tensor in found.items():
             if not fits(tensor.shape[1:], manifest.outputs[name]):
                 said = f"output {name} of model.onnx has the shape {list(tensor.shape[1:])}"

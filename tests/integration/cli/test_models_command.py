@@ -49,6 +49,15 @@ def listed(config: Path) -> dict[str, Any]:
     return {f"{one['name']} {one['version']}": one for one in found}
 
 
+@pytest.mark.parametrize("command", ["add", "check"])
+def test_a_file_is_no_folder(tmp_path: Path, command: str) -> None:
+    file = tmp_path / "weights.onnx"
+    file.touch()
+    refused = run("models", command, file)
+    assert refused.exit_code == 2
+    assert "is a file" in refused.output
+
+
 def test_from_a_folder_to_the_node(tmp_path: Path, source: Path, config: Path) -> None:
     assert run("models", "check", source).exit_code == 1  # it has no sample yet
     assert "FAULT sample" in run("models", "check", source).output

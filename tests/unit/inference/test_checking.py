@@ -58,3 +58,8 @@ def test_a_heart_score_has_a_wider_one_in_its_own_unit(tmp_path: Path) -> None:
 )
 def test_a_small_number_is_checked_as_well_as_a_large_one(tmp_path: Path, answer: float, value: float, sound: bool) -> None:
     assert (fault(tmp_path / "a", answer, CARDIOMEGALY=value, tolerance=0.02) is None) is sound
+
+
+def test_an_answer_that_cannot_be_read_is_said_in_its_own_words(tmp_path: Path) -> None:
+    said = "the model's answer cannot be read: an output that should hold probabilities does not"
+    assert fault(tmp_path / "a", 3.0, CARDIOMEGALY=0.9, tolerance=0.02) == said
