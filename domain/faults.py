@@ -66,7 +66,6 @@ FAULTS: dict[str, tuple[str, str]] = {
         "it broke the decoder, which was started again for the next image",
         "복호화 과정이 중단되었으며 다음 영상을 위해 다시 시작되었습니다",
     ),
-    "decoder_away": ("the decoder could not be started", "복호화 프로세스를 시작할 수 없습니다"),
 }
 
 
