@@ -394,7 +394,7 @@ def chaos(folder: Path, name: Backend, *, seed: int, seconds: float, kill_every_
             end = time.monotonic() + seconds
             while time.monotonic() < end:
                 time.sleep(kill_every_seconds)
-                command = dice.choice(("scp", "worker"))
+                command = ("scp", "worker")[deaths % 2]
                 if command == "scp":  # at the worst moment: an image has just been acknowledged
                     before = len(consoles.acknowledged)
                     with suppress(AssertionError):
