@@ -166,6 +166,12 @@ class Consoles:
         for thread in self._threads:
             thread.start()
 
+    def wait_for_another(self, *, seconds: float) -> None:
+        """Until one more image is acknowledged, or for so long."""
+        end, before = time.monotonic() + seconds, len(self.acknowledged)
+        while len(self.acknowledged) == before and time.monotonic() < end:
+            time.sleep(0.005)
+
     def done(self) -> bool:
         return not any(thread.is_alive() for thread in self._threads)
 
@@ -396,9 +402,7 @@ def chaos(folder: Path, name: Backend, *, seed: int, seconds: float, kill_every_
                 time.sleep(kill_every_seconds)
                 command = ("scp", "worker")[deaths % 2]
                 if command == "scp":  # at the worst moment: an image has just been acknowledged
-                    before = len(consoles.acknowledged)
-                    with suppress(AssertionError):
-                        wait_until(lambda n=before: len(consoles.acknowledged) > n, seconds=kill_every_seconds)
+                    consoles.wait_for_another(seconds=kill_every_seconds)
                 victims = parts.pids(command)
                 if victims:
                     parts.kill(dice.choice(victims))
