@@ -38,6 +38,8 @@ def quiet_libraries() -> None:
     logging.captureWarnings(True)
     for name in ("pydicom", "pynetdicom", "py.warnings", "celery", "kombu", "amqp"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # An acknowledgement that the lost connection took along is critical to Celery; here the message is sent again.
+    logging.getLogger("celery.worker.request").setLevel(logging.CRITICAL + 1)
 
 
 class _Unbreakable:

@@ -242,7 +242,7 @@ class Parts:
             process.suspend()
 
     def wake(self, pid: int) -> None:
-        for process in _with_children(pid):
+        for process in reversed(_with_children(pid)):  # a woken parent may end its children
             process.resume()
 
     def log(self) -> str:
