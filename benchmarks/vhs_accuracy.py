@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from metalearner.evaluation import accuracy, summarise
+from metalearner.heart.evaluation import accuracy, summarise
 
 SHIPPED = Path(__file__).resolve().parent.parent / "models" / "canine-thorax-vhs"
 MOST_ERROR_VERTEBRAE, LEAST_MEASURED_SHARE = 0.5, 0.95

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from metalearner.evaluation import FIRST_SEED, Answer, Case, lateral_phantoms, other_phantoms, summarise
+from metalearner.heart.evaluation import FIRST_SEED, Answer, Case, lateral_phantoms, other_phantoms, summarise
 from phantoms.views import Phantom, Truth
 
 PIXELS = np.zeros((4, 4), np.float32)

@@ -17,7 +17,7 @@ from inference.checking import check_package
 from inference.engine import Engine
 from inference.heart import Gates
 from inference.package import load_package
-from metalearner.evaluation import accuracy, read_by, summarise
+from metalearner.heart.evaluation import accuracy, read_by, summarise
 from phantoms.study import make_study
 from phantoms.views import render
 

@@ -16,8 +16,8 @@ from inference.checking import check_package
 from inference.manifest import TriageHead
 from inference.package import load_package
 from inference.reading import read_radiograph
-from metalearner.triage_data import EVALUATION_SEED, ORIENTATIONS, REGIONS, VIEWS, as_seen, laid, lying, render_shard
-from metalearner.triage_evaluation import evaluate, folded_views, run
+from metalearner.triage.data import EVALUATION_SEED, ORIENTATIONS, REGIONS, VIEWS, as_seen, laid, lying, render_shard
+from metalearner.triage.evaluation import evaluate, folded_views, run
 
 SHIPPED = Path(str(resources.files("models"))) / "radiograph-triage"
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"

@@ -5,8 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch (extra `train`) is not installed")
 
-from metalearner.augment import UNKNOWN, Batch, _moved, augment  # noqa: E402
-from metalearner.dataset import (  # noqa: E402
+from metalearner.heart.augment import UNKNOWN, Batch, _moved, augment  # noqa: E402
+from metalearner.heart.dataset import (  # noqa: E402
     COLUMNS,
     COMPLETE_LATERAL,
     FIRST_SEED,
@@ -16,9 +16,9 @@ from metalearner.dataset import (  # noqa: E402
     STRIDE,
     render_shard,
 )
-from metalearner.evaluation import FIRST_SEED as EVALUATION_SEED  # noqa: E402
-from metalearner.network import Exported, HeartNetwork, Maps, normalised, soft_argmax  # noqa: E402
-from metalearner.objective import grid, measure  # noqa: E402
+from metalearner.heart.evaluation import FIRST_SEED as EVALUATION_SEED  # noqa: E402
+from metalearner.heart.network import Exported, HeartNetwork, Maps, normalised, soft_argmax  # noqa: E402
+from metalearner.heart.objective import grid, measure  # noqa: E402
 
 
 @pytest.fixture(scope="module")

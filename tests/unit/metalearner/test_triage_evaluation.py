@@ -6,7 +6,7 @@ import pytest
 from domain.types import Region, View
 from inference.plane import fit
 from inference.triage import orientation_of
-from metalearner.triage_data import (
+from metalearner.triage.data import (
     CALIBRATION_SEED,
     EVALUATION_SEED,
     EXPORTED_VIEWS,
@@ -23,7 +23,7 @@ from metalearner.triage_data import (
     render_example,
     render_shard,
 )
-from metalearner.triage_evaluation import (
+from metalearner.triage.evaluation import (
     accuracy,
     ask,
     auc,
@@ -73,7 +73,7 @@ def test_phantoms_follow_from_their_seed(shard):
 
 
 def test_the_mixture_holds_every_region_and_view():
-    from metalearner.triage_data import MIXTURE
+    from metalearner.triage.data import MIXTURE
 
     assert {row[0] for row in MIXTURE} == set(REGIONS)
     seen = {View.LATERAL if row[1] is View.RIGHT_LATERAL else row[1] for row in MIXTURE}

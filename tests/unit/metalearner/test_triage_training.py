@@ -6,9 +6,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch (extra `train`) is not installed")
 
 from domain.types import View  # noqa: E402
-from metalearner.triage_data import EXPORTED_VIEWS, ORIENTATIONS, SIDE, UNKNOWN, Shard, lying  # noqa: E402
-from metalearner.triage_network import Answers, Exported, TriageNetwork, four_ways  # noqa: E402
-from metalearner.triage_train import Batch, augment, draw, loss_of, train  # noqa: E402
+from metalearner.triage.data import EXPORTED_VIEWS, ORIENTATIONS, SIDE, UNKNOWN, Shard, lying  # noqa: E402
+from metalearner.triage.network import Answers, Exported, TriageNetwork, four_ways  # noqa: E402
+from metalearner.triage.train import Batch, augment, draw, loss_of, train  # noqa: E402
 
 
 def shard_of(n):

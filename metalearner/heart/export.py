@@ -10,17 +10,11 @@ import onnx
 import onnxruntime
 import torch
 
-from metalearner.dataset import COLUMNS, ROWS, render_one
-from metalearner.network import Exported, HeartNetwork
+from metalearner.heart.dataset import COLUMNS, ROWS, render_one
+from metalearner.heart.network import Exported, HeartNetwork
+from metalearner.onnx_file import INPUT, OPSET, PARITY, ParityLost, without_traces
 
-OPSET = 18
-INPUT = "image"
-PARITY = 1e-4  # absolute, on maps and probabilities; points are in pixels and get a hundred times that
 CHECK_SEED = 8_000_000
-
-
-class ParityLost(RuntimeError):
-    """ONNX Runtime and PyTorch answer differently. The file must not be shipped."""
 
 
 def export(weights: Path, out: Path) -> None:
@@ -47,19 +41,6 @@ def export(weights: Path, out: Path) -> None:
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, opset {OPSET}, differs from PyTorch by at most {worst:.1e}")
     if worst > PARITY:
         raise ParityLost(f"{worst:.1e} exceeds {PARITY:.0e}")
-
-
-def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Without the exporter's notes, which name files of the machine that it ran on."""
-    model.doc_string = ""
-    del model.metadata_props[:]
-    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
-        value.doc_string = ""
-        del value.metadata_props[:]
-    for node in model.graph.node:
-        node.doc_string = ""
-        del node.metadata_props[:]
-    return model
 
 
 def parity(model: Exported, path: Path) -> float:

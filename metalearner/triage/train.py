@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from metalearner.triage_data import SIDE, UNKNOWN, VIEWS, Shard, load, lying
-from metalearner.triage_network import Answers, TriageNetwork
+from metalearner.triage.data import SIDE, UNKNOWN, VIEWS, Shard, load, lying
+from metalearner.triage.network import Answers, TriageNetwork
 
 BATCH = 48
 PEAK_RATE, WEIGHT_DECAY, WARM_UP_STEPS, EMA_DECAY = 2.5e-3, 2e-2, 100, 0.995

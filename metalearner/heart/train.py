@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from metalearner.augment import Batch, augment
-from metalearner.dataset import COMPLETE_LATERAL, INCOMPLETE_LATERAL, OTHER, VENTRODORSAL, Shard, load
-from metalearner.network import HeartNetwork
-from metalearner.objective import grid, measure
+from metalearner.heart.augment import Batch, augment
+from metalearner.heart.dataset import COMPLETE_LATERAL, INCOMPLETE_LATERAL, OTHER, VENTRODORSAL, Shard, load
+from metalearner.heart.network import HeartNetwork
+from metalearner.heart.objective import grid, measure
 
 PEAK_RATE, WEIGHT_DECAY, WARM_UP_STEPS = 2.5e-3, 1e-2, 100
 EMA_DECAY = 0.997

@@ -20,7 +20,7 @@ from scipy.optimize import minimize, minimize_scalar
 from inference.manifest import TriageHead
 from inference.package import WEIGHTS, load_package
 from metalearner.contact_sheet import radiographs
-from metalearner.triage_data import (
+from metalearner.triage.data import (
     EXPORTED_VIEWS,
     ISSUES,
     ORIENTATIONS,
@@ -253,7 +253,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure a triage package on unseen phantoms, or ask it about radiographs.")
     parser.add_argument("--package", type=Path, required=True)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--phantoms", type=Path, help="rendered by metalearner.triage_data")
+    what.add_argument("--phantoms", type=Path, help="rendered by metalearner.triage.data")
     what.add_argument("--radiographs", type=Path, help="a folder of DICOM or PNG files: a table of answers")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--seed", type=int, default=0)

@@ -21,7 +21,7 @@ from phantoms.views import CropName, Phantom, Unframeable, render
 
 FloatArray = npt.NDArray[np.float64]
 
-FIRST_SEED = 9_000_000  # of evaluation; training begins at metalearner.dataset.FIRST_SEED
+FIRST_SEED = 9_000_000  # of evaluation; training begins at metalearner.heart.dataset.FIRST_SEED
 ROWS, COLUMNS = 768, 960
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from metalearner.dataset import COLUMNS, COMPLETE_LATERAL, INCOMPLETE_LATERAL, OTHER, ROWS
+from metalearner.heart.dataset import COLUMNS, COMPLETE_LATERAL, INCOMPLETE_LATERAL, OTHER, ROWS
 
 UNKNOWN = -100  # cross entropy's "no label": neither complete nor clearly incomplete
 T4, T11 = 7, 14  # rows of `spine`

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from metalearner.augment import T4, UNKNOWN, Batch
-from metalearner.dataset import COLUMNS, COMPLETE_LATERAL, INCOMPLETE_LATERAL, ROWS, STRIDE, VENTRODORSAL
-from metalearner.network import Maps, soft_argmax
+from metalearner.heart.augment import T4, UNKNOWN, Batch
+from metalearner.heart.dataset import COLUMNS, COMPLETE_LATERAL, INCOMPLETE_LATERAL, ROWS, STRIDE, VENTRODORSAL
+from metalearner.heart.network import Maps, soft_argmax
 
 # Vertebra index relative to T4: where the phase is taught, and where the spine curve is.
 PHASE_FROM, PHASE_TO = -2.0, 10.0

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from metalearner.network import Block, convolution, normalised
-from metalearner.triage_data import COMMONER, ISSUES, ORIENTATIONS, REGIONS, TWINS, VIEWS
+from metalearner.layers import Block, convolution, normalised
+from metalearner.triage.data import COMMONER, ISSUES, ORIENTATIONS, REGIONS, TWINS, VIEWS
 
 WIDTHS = (16, 32, 64, 128, 192)  # at /2 /4 /8 /16 /32; multiples of 16, as processors like them
 

@@ -18,9 +18,9 @@ from PIL import Image
 from inference.heart import read_heart
 from inference.manifest import CARD, EXPECTED, MANIFEST, SAMPLE, WEIGHTS
 from inference.plane import fit
-from metalearner.dataset import COLUMNS, ROWS, STRIDE
-from metalearner.export import INPUT, OPSET
-from metalearner.network import Exported
+from metalearner.heart.dataset import COLUMNS, ROWS, STRIDE
+from metalearner.heart.network import Exported
+from metalearner.onnx_file import INPUT, OPSET
 from phantoms.views import render
 
 NAME = "canine-thorax-vhs"

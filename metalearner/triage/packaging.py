@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 
 from inference.package import CARD, EXPECTED, MANIFEST, SAMPLE, WEIGHTS
-from metalearner.export import INPUT, OPSET, PARITY, ParityLost, without_traces
-from metalearner.triage_data import (
+from metalearner.onnx_file import INPUT, OPSET, PARITY, ParityLost, without_traces
+from metalearner.triage.data import (
     EXPORTED_VIEWS,
     HIGH_PERCENT,
     ISSUES,
@@ -33,8 +33,8 @@ from metalearner.triage_data import (
     load,
     render_example,
 )
-from metalearner.triage_evaluation import BATCH, ask, operating_points, platt, run, temperature
-from metalearner.triage_network import Exported, TriageNetwork, four_ways
+from metalearner.triage.evaluation import BATCH, ask, operating_points, platt, run, temperature
+from metalearner.triage.network import Exported, TriageNetwork, four_ways
 
 NAME = "radiograph-triage"
 SAMPLE_SEED = 60_000_000
@@ -264,9 +264,9 @@ def main() -> None:
     )
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--version", required=True)
-    parser.add_argument("--weights", type=Path, required=True, help="of metalearner.triage_train")
+    parser.add_argument("--weights", type=Path, required=True, help="of metalearner.triage.train")
     parser.add_argument("--calibration", type=Path, required=True, help="phantoms for temperatures and probabilities")
-    parser.add_argument("--figures", type=Path, help="JSON of metalearner.triage_evaluation")
+    parser.add_argument("--figures", type=Path, help="JSON of metalearner.triage.evaluation")
     arguments = parser.parse_args()
     network = TriageNetwork()
     network.load_state_dict(torch.load(arguments.weights, weights_only=True))

@@ -1,0 +1,1 @@
+"""How the shipped vertebral heart score is made: landmarks, a phase along the spine, a silhouette."""
