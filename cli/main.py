@@ -11,6 +11,7 @@ from cli import (
     analyse,
     backup,
     demo,
+    learn,
     models,
     network,
     parts,
@@ -49,6 +50,7 @@ app.add_typer(tasks.app, name="tasks")
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(models.app, name="models")
 app.add_typer(phantom.app, name="phantom")
+app.add_typer(learn.app, name="learn")
 
 
 def run() -> None:
