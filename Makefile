@@ -4,7 +4,7 @@
 #   make run           the node, with the settings in houndsfield.toml (written, with comments, when missing)
 #   make test          all tests; make test TESTS=tests/unit PYTEST_ARGS="-k padded" runs some of them
 #   make check         format, lint, types, imports, and the gates' own tests
-#   make bench         how fast images are received beside others, how long an answer takes, and what the documents cost
+#   make bench         how fast images are received beside others, what the ledger, an answer and the documents cost
 #   make chaos         random kills and outages on SQLite, PostgreSQL and Celery; SEED=7 SECONDS=60
 #   make soak          half an hour of senders, kills and outages, and what was lost, doubled or grew; SEED=7 SECONDS=1800
 #   make conformance   the tables of CONFORMANCE.md
@@ -46,6 +46,7 @@ bench:
 	@PYTHONPATH=tests scripts/isolated .venv/bin/python -P benchmarks/receive.py
 	@PYTHONPATH=tests scripts/isolated .venv/bin/python -P benchmarks/receive_pdu.py
 	@PYTHONPATH=tests scripts/isolated .venv/bin/python -P benchmarks/answer.py
+	@PYTHONPATH=tests scripts/isolated .venv/bin/python -P benchmarks/ledger_cost.py
 	@PYTHONPATH=tests .venv/bin/python -P benchmarks/documents.py
 	@.venv/bin/python -P benchmarks/inference.py
 	@PYTHONPATH=tests scripts/isolated .venv/bin/python -P benchmarks/two_machines.py

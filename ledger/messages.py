@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from ledger.schema import READY, task
 from ledger.store import Transaction
-from ledger.turns import goes_to, turns, waiting
+from ledger.turns import IN_TURN, goes_to, turns, waiting
 
 RESEND_SECONDS = 60.0  # a message that nobody acted on for so long is taken for lost
 
@@ -46,7 +46,7 @@ def due_unsent(
                     task.c.run_at <= tx.now,
                     sa.or_(task.c.sent_at.is_(None), task.c.sent_at < lost),
                 )
-                .order_by(task.c.rank_at, task.c.id)
+                .order_by(*IN_TURN)
                 .limit(left)
             )
     return found

@@ -119,7 +119,7 @@ DONE: ColumnElement[str] = literal_column("'done'")
 
 _partial("task_owed_once", "ready", task.c.kind, task.c.key, unique=True)
 _partial("task_runs_once", "running", task.c.kind, task.c.key, unique=True)  # never two revisions of a study at a time
-_partial("task_claim", "ready", task.c.queue, task.c.destination, task.c.rank_at)
+_partial("task_claim", "ready", task.c.queue, task.c.destination, task.c.rank_at, task.c.id)
 _partial("task_due", "ready", task.c.queue, task.c.destination, task.c.run_at)
 _partial("task_lease", "running", task.c.lease_until)
 _partial("task_dead", "dead", task.c.id)

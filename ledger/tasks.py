@@ -14,11 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from domain.errors import HoundsfieldError, NotFound
-from domain.types import AlarmKind
-from ledger import alarms
+from ledger.deaths import died, mended
 from ledger.schema import DEAD, READY, RUNNING, task
 from ledger.store import Transaction
-from ledger.turns import first_of_each, goes_to, may_batch, pace, turns, waiting
+from ledger.turns import IN_TURN, first_of_each, goes_to, may_batch, pace, turns, waiting
 
 _READY_ALREADY: dict[str, Any] = {"index_elements": ["kind", "key"], "index_where": sa.text("state = 'ready'")}
 
@@ -104,6 +103,15 @@ def hasten(tx: Transaction, kind: str, key: str) -> None:
     tx.wake()
 
 
+def hasten_to(tx: Transaction, destination: str) -> int:
+    """Let all that waits for a destination run now. Returns how many tasks are ready."""
+    here = (task.c.destination == destination, task.c.state == READY)
+    now = {"run_at": tx.now, "rank_at": tx.now - URGENT_SECONDS * task.c.priority}
+    tx.connection.execute(sa.update(task).where(*here, task.c.run_at > tx.now).values(now))
+    tx.wake()
+    return tx.connection.scalar(sa.select(sa.func.count()).select_from(task).where(*here)) or 0
+
+
 def claim(
     tx: Transaction, queue: str, *, connections: Mapping[str, int], rates: Mapping[str, int] | None = None
 ) -> Task | None:
@@ -140,7 +148,7 @@ def next_run_at(
 
     None where there is none, or only the end of a running task can make one.
     """
-    first = first_of_each(tx, queue, connections, sa.func.min(task.c.run_at))
+    first = first_of_each(tx, queue, connections, task.c.run_at)
     served = turns(tx, [name for name in first if name is not None], connections, rates or {})
     times = []
     for name, run_at in first.items():
@@ -156,7 +164,7 @@ def finish(tx: Transaction, held: Task) -> None:
     given_up = sa.select(task).where(task.c.kind == held.kind, task.c.key == held.key, task.c.state == DEAD)
     for row in tx.connection.execute(given_up).all():  # an earlier one of the same work, which is done after all
         tx.connection.execute(sa.update(task).where(task.c.id == row.id).values(state="done", done_at=tx.now))
-        _mended(tx, _row(row))
+        mended(tx, _row(row))
 
 
 def postpone(tx: Transaction, held: Task, *, seconds: float, error: str | None = None, spent: bool = False) -> None:
@@ -176,13 +184,18 @@ def postpone(tx: Transaction, held: Task, *, seconds: float, error: str | None =
         _end(tx, held, state="done", done_at=tx.now, error=None, lease_until=None, token=None)
 
 
-def bury(tx: Transaction, held: Task, *, error: str) -> None:
-    """Give up on a task; it stays visible with its error, and is an alarm, until somebody retries or cancels it."""
+def bury(tx: Transaction, held: Task, *, error: str) -> bool:
+    """Give up on a task; it stays visible with its error, and is an alarm, until somebody retries or cancels it.
+
+    False where the same work was owed anew while it ran: then that one stands for both, and nothing is lost yet.
+    """
+    anew = sa.select(task.c.id).where(task.c.kind == held.kind, task.c.key == held.key, task.c.state == READY)
+    if tx.connection.scalar(anew) is not None:
+        _end(tx, held, state="done", done_at=tx.now, error=error, lease_until=None, token=None)
+        return False
     _end(tx, held, state="dead", error=error, attempts=held.attempts + 1, lease_until=None, token=None)
-    said = f"task {held.id} ({held.kind}) was given up: {error}"
-    alarms.raise_(tx, AlarmKind.DEAD_TASK, _alarm_of(held, error), said)
-    if held.destination is not None:
-        _count(tx, held, error)
+    died(tx, held, error)
+    return True
 
 
 def renew(tx: Transaction, held: Sequence[Task]) -> None:
@@ -217,7 +230,7 @@ def retry(tx: Transaction, task_id: int) -> TaskRow:
     values = {"attempts": 0, "run_at": tx.now, "first_at": tx.now, "rank_at": tx.now - URGENT_SECONDS * row.priority}
     if not _ready_again(tx, sa.and_(task.c.id == task_id, task.c.state == DEAD), **values):
         tx.connection.execute(sa.update(task).where(task.c.id == task_id).values(state="done", done_at=tx.now))
-    _mended(tx, row)
+    mended(tx, row)
     return row
 
 
@@ -235,7 +248,7 @@ def cancel(tx: Transaction, task_id: int) -> TaskRow:
     if ended.rowcount == 0:
         raise NotFound(f"task {task_id} is {row.state}; only what is still owed can be cancelled")
     if row.state == "dead":
-        _mended(tx, row)
+        mended(tx, row)
     tx.wake()
     return row
 
@@ -254,6 +267,12 @@ def owed(tx: Transaction) -> list[TaskRow]:
     looks = [sa.select(task).where(task.c.state == state) for state in (READY, RUNNING, DEAD)]
     rows = tx.connection.execute(sa.union_all(*looks)).all()
     return [_row(row) for row in sorted(rows, key=lambda row: row.id)]
+
+
+def owed_to(tx: Transaction, destination: str) -> list[int]:
+    """The tasks for a destination that are not done."""
+    looks = [sa.select(task.c.id).where(task.c.state == state, goes_to(destination)) for state in (READY, RUNNING, DEAD)]
+    return sorted(tx.connection.scalars(sa.union_all(*looks)))
 
 
 def _owed_once(tx: Transaction) -> sa.Executable:
@@ -316,7 +335,7 @@ def _lease(
             task.c.run_at <= tx.now,
             ~runs_already,  # a study's next revision waits for the one that is being written
         )
-        .order_by(task.c.rank_at, task.c.id)
+        .order_by(*IN_TURN)
         .limit(limit)
         .with_for_update(skip_locked=True)
         .cte("chosen")  # evaluated once: PostgreSQL may run a subquery again for each row, past its limit
@@ -358,29 +377,6 @@ def _end(tx: Transaction, held: Task, **values: Any) -> None:
     if ended.rowcount == 0:
         raise LeaseLost(f"task {held.id} ({held.kind}) was taken over by another worker")
     tx.wake()
-
-
-def _alarm_of(of: Task | TaskRow, error: str) -> str:
-    """The key of its alarm: what a destination does not take for one reason is one, however many documents that are."""
-    reason = "".join(filter(str.isprintable, error[:200]))
-    return f"{of.kind} {of.key}" if of.destination is None else f"{of.kind} to {of.destination}: {reason}"
-
-
-def _count(tx: Transaction, of: Task | TaskRow, error: str) -> int:
-    """How many a destination did not take for this reason; its alarm says so."""
-    alike = (task.c.kind == of.kind, task.c.destination == of.destination, task.c.error == error, task.c.state == DEAD)
-    count = tx.connection.scalar(sa.select(sa.func.count()).where(*alike)) or 0
-    said = f"work for {of.destination} was given up ({of.kind}, {count}×): {error}"
-    alarms.say(tx, AlarmKind.DEAD_TASK, _alarm_of(of, error), said)
-    return count
-
-
-def _mended(tx: Transaction, row: TaskRow) -> None:
-    """A task that is not dead any more is no alarm; others that died of the same are."""
-    error, keys = row.error or "", [f"{row.kind} {row.key}"]  # which older versions raised for each document, too
-    if row.destination is not None and _count(tx, row, error) == 0:
-        keys.append(_alarm_of(row, error))
-    alarms.clear_keys(tx, AlarmKind.DEAD_TASK, keys)
 
 
 def _named(tx: Transaction, task_id: int) -> TaskRow:

@@ -13,7 +13,7 @@ down_revision = "0001"
 PARTIAL = {
     "task_owed_once": ("ready", ["kind", "key"]),
     "task_runs_once": ("running", ["kind", "key"]),
-    "task_claim": ("ready", ["queue", "destination", "rank_at"]),
+    "task_claim": ("ready", ["queue", "destination", "rank_at", "id"]),
     "task_due": ("ready", ["queue", "destination", "run_at"]),
     "task_lease": ("running", ["lease_until"]),
     "task_dead": ("dead", ["id"]),
