@@ -36,6 +36,8 @@ from inference.elements import PixelData
 
 Values = npt.NDArray[Any]  # (rows, columns) or (rows, columns, samples), whole numbers
 
+# What the codecs raise of broken bytes; anything else ends the child, and costs this image (`inference.decoder_process`).
+_BROKEN = (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, OSError, struct.error)
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SOF_ARITHMETIC = 0xC9  # and above it; its coders leave zeros out at the end (ISO/IEC 10918-1 D.1.8)
 _SOF_JPEG_LS = 0xF7
@@ -95,9 +97,7 @@ def decode(pixels: PixelData, frame: Frame, syntax: UID) -> Decoded:
     for name, decoder in _DECODERS[found.codec]:
         try:
             values = decoder(content, frame)
-        except MemoryError:
-            raise
-        except Exception:  # noqa: BLE001, S112  codecs raise whatever the broken bytes provoke: the next one is asked
+        except _BROKEN:  # the next one is asked
             continue
         if values.shape != expected or values.dtype.kind not in "iu" or values.dtype.itemsize > 2:
             raise ImageUnreadable("size_contradicts")

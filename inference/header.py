@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Iterable
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.sr.coding import Code as DicomCode
 
 from domain.types import Region, SpacingSource, View
@@ -20,6 +22,11 @@ SPACING_RANGE_MM = (0.005, 2.0)  # of any detector, from intraoral to fluoroscop
 ASPECT_RANGE = (0.25, 4.0)
 LONGEST_TEXT = 1024  # in characters: sixteen times what the fields read here may hold (LO, PS3.5 6.2)
 
+# What pydicom 3.0.2 raises where it converts a broken value on access; memory that runs out is no broken value.
+_BROKEN = (
+    *(ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, OSError, EOFError),
+    *(struct.error, BytesLengthException, InvalidDicomError),
+)
 # Where consoles print what was chosen on them, the most particular first.
 _DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription", "StudyDescription")
 # Patient Orientation of quadrupeds and bipeds (PS3.3 C.7.6.1.1.1): two letters before one.
@@ -34,7 +41,7 @@ def value(ds: Dataset, keyword: str) -> Any:
     """The element's value, None when it is absent, empty or cannot be converted."""
     try:
         found = ds.get(keyword)
-    except Exception:  # noqa: BLE001  pydicom converts on access and raises whatever the broken value provokes
+    except _BROKEN:
         return None
     return None if found is None or found == "" else found
 

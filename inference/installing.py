@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from domain.errors import ModelInvalid
+from domain.errors import ModelFailed, ModelInvalid
 from inference.checking import answer_to_sample, check_package
 from inference.manifest import CARD, EXPECTED, MANIFEST, SAMPLE, SIGNATURE, WEIGHTS
 from inference.package import ModelPackage, load_package
@@ -58,7 +58,8 @@ def add_package(source: Path, folder: Path, *, trusted_keys: Sequence[str], sign
 def write_sample(directory: Path, pixels: Grays, *, pixel_aspect: float) -> dict[str, dict[str, float]]:
     """`sample.png` from an image, and `expected.json` from what the model answers to it. Returns the latter.
 
-    ModelInvalid where the package is broken; ModelFailed where the model breaks on the image.
+    ModelInvalid where the package is broken; ModelFailed where the model breaks on the image, or a head gives no number by
+    which the package could be checked: then nothing is written.
     """
     package = load_package(directory)
     wanted = package.manifest.input
@@ -76,6 +77,8 @@ def write_sample(directory: Path, pixels: Grays, *, pixel_aspect: float) -> dict
     expected = {}
     for head in package.manifest.head:
         values = answer_to_sample(head, gray.astype(np.float32) / np.float32(255), runtime)
+        if not values:
+            raise ModelFailed(f"head {head.key} gives no number for this image; take one that the model can judge")
         expected[head.key] = {**{name: round(value, 4) for name, value in values.items()}, "tolerance": SAMPLE_TOLERANCE}
     Image.fromarray(gray).save(directory / SAMPLE, optimize=True)
     (directory / EXPECTED).write_text(json.dumps(expected, indent=1) + "\n", encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from domain.types import Code, QualityIssue, Region, Species, View
 from inference.heart import Gates
@@ -120,7 +120,14 @@ class Class(Section):
         return self
 
 
+def _filed(classes: tuple[Class, ...]) -> tuple[Class, ...]:
+    if all(known.concept is None for known in classes):
+        raise ValueError("no class has a concept: nothing would be said of any image")
+    return classes
+
+
 Classes = Annotated[tuple[Class, ...], Field(min_length=1)]
+FiledClasses = Annotated[Classes, AfterValidator(_filed)]
 
 
 class _Head(Section):
@@ -148,7 +155,7 @@ class ClassificationHead(_Head):
     kind: Literal["classification"]
     output: Text
     activation: Activation
-    classes: Classes = Field(alias="class")
+    classes: FiledClasses = Field(alias="class")
 
     @property
     def reads(self) -> frozenset[str]:
@@ -201,7 +208,7 @@ class BoxesHead(_Head):
     activation: Activation
     most_overlap: Probability = 0.5  # intersection over union, above which the weaker of two boxes is the same thing
     most_boxes: Count = 20
-    classes: Classes = Field(alias="class")
+    classes: FiledClasses = Field(alias="class")
 
     @property
     def reads(self) -> frozenset[str]:
@@ -226,6 +233,12 @@ class MasksHead(_Head):
     least_area: Probability = 0.0  # share of the input: smaller masks are none
     classes: Classes = Field(alias="class")
     ratio: MaskRatio | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> MasksHead:
+        if self.ratio is None:
+            _filed(self.classes)
+        return self
 
     @property
     def reads(self) -> frozenset[str]:
@@ -278,6 +291,12 @@ class TriageHead(_Head):
     view: ViewChoice | None = None
     orientation: OrientationChoice | None = None
     quality: QualityChoice | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> TriageHead:
+        if not self.reads:
+            raise ValueError("at least one of region, view, orientation and quality says what the image shows")
+        return self
 
     @property
     def reads(self) -> frozenset[str]:

@@ -34,7 +34,10 @@ def read_masks(head: MasksHead, outputs: Mapping[str, Tensor], *, plane: Plane, 
             values[f"{known.concept.value}.area"] = float((maps[number] >= head.threshold).mean())
             values[f"{known.concept.value}.probability"] = calibrated(float(maps[number].max()), known.calibration)
     if head.ratio is not None:
-        findings.append(_ratio(head, maps, plane=plane, radiograph=radiograph))
+        ratio = _ratio(head, maps, plane=plane, radiograph=radiograph)
+        findings.append(ratio)
+        if ratio.measurements:
+            values[head.ratio.measure] = ratio.measurements[0].value / 100
     return HeadAnswer(findings=tuple(findings), values=values)
 
 

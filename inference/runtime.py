@@ -54,12 +54,12 @@ class OnnxRuntime:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:
+        except Exception as error:  # its fifteen exceptions have no base of their own
             raise ModelInvalid(f"model {package.name}: model.onnx does not load") from error
         names = {output.name for output in self._session.get_outputs()}
         for name in manifest.outputs:
             if name not in names:
-                raise ModelInvalid(f"model {package.name}: model.onnx has no output {name}")
+                raise ModelInvalid(f"model {package.name}: model.onnx has no output {name}, only {', '.join(sorted(names))}")
         try:
             found = self.predict(
                 np.zeros((manifest.batch, 1, manifest.input.rows, manifest.input.columns), dtype=np.float32)
@@ -80,7 +80,7 @@ class OnnxRuntime:
         names = list(manifest.outputs)
         try:
             found = self._session.run(names, {manifest.input.name: prepared(planes, manifest.input)})
-        except Exception as error:
+        except Exception as error:  # as above
             raise ModelFailed(f"model {self._package.name} broke while it ran") from error
         return numbers(manifest, dict(zip(names, found, strict=True)))
 

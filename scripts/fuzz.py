@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from codestreams import WRITERS, compressed_dataset
+from codestreams import JPEGS, WRITERS, compressed_dataset, ended_early
 from factories import code_item, dx_dataset
 from pydicom.dataset import Dataset
 from pydicom.uid import (
@@ -181,6 +181,7 @@ def seeds(folder: Path) -> list[bytes]:
         palette,
         dx_dataset(transfer_syntax=RLELossless, **size),
         *(compressed_dataset(name) for name in WRITERS),
+        *(ended_early(name) for name in JPEGS),
     ]
     files = []
     for number, ds in enumerate(datasets):

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from factories import dx_dataset, gradient
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import UID
 
 Pixels = npt.NDArray[Any]
@@ -38,6 +38,7 @@ WRITERS: dict[str, tuple[str, int, Callable[[Pixels], bytes]]] = {
     "JPEG 2000 lossy": ("1.2.840.10008.1.2.4.91", 12, lambda image: _jpeg2000(image, reversible=False, level=100)),
     "HTJ2K": (HTJ2K_LOSSLESS, 16, lambda image: bytes(imagecodecs.htj2k_encode(image))),
 }
+JPEGS = tuple(name for name in WRITERS if name.startswith("JPEG ") and "2000" not in name)
 LOSSLESS = ("JPEG lossless", "JPEG lossless SV1", "JPEG-LS", "JPEG 2000", "HTJ2K")
 
 
@@ -50,6 +51,14 @@ def compressed_dataset(
     image = image.astype("u1" if bits == 8 else "<u2")
     ds = dx_dataset(pixels=image, bits=bits, **elements)
     put_codestream(ds, write(image), syntax)
+    return ds
+
+
+def ended_early(name: str) -> Dataset:
+    """One of JPEGS with half of its coded data and its end marker: decoders fill up the rest of the image."""
+    ds = compressed_dataset(name)
+    codestream = next(generate_frames(ds.PixelData, number_of_frames=1)).rstrip(b"\0")
+    put_codestream(ds, codestream[: len(codestream) // 2] + codestream[-2:], WRITERS[name][0])
     return ds
 
 

@@ -9,22 +9,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import Result
 from factories import dx_file
-from model_factory import constant_package, heart_package
+from model_factory import MANIFEST, constant_package, heart_package
 from peers import wait_until
-from pipelines import Running, receive, rows
+from pipelines import Running, idle, receive, reports, rows
 from pydicom import dcmread
 from typer.testing import CliRunner
 
 import node.worker
 from cli.main import app
-from config.settings import Settings, parse
+from config.settings import Settings, load, parse
 from domain.errors import PeerUnavailable
 from domain.identity import Identity
-from domain.types import DocumentKind, FindingOutcome, Outcome, Species, View
+from domain.types import DocumentKind, Outcome, Species, View
 from inference.engine import Engine
 from inference.package import ModelPackage, load_package
-from ledger import images
+from node.models import used_packages
 from node.offline import AnalysedStudy, analyse_files
 from node.parts import open_pipeline
 from node.writing import Writing
@@ -124,34 +125,67 @@ def test_a_shadow_decides_no_document(tmp_path: Path) -> None:
     assert [one.sha256 for one in alone.documents] == [one.sha256 for one in shadowed.documents]
 
 
-def test_a_node_keeps_a_shadow_s_answers_to_be_compared(tmp_path: Path) -> None:
+SHADOWED = """[node]
+data_dir = "data"
+language = "en"
+[study]
+quiet_seconds = 0.1
+[[destination]]
+name = "here"
+kind = "folder"
+path = "out"
+documents = ["sr"]
+[models]
+dir = "models"
+[[model]]
+name = "heart"
+version = "2.0.0"
+shadow = true
+[[model]]
+name = "radiograph-triage"    # the films show no anatomy
+enabled = false
+"""
+
+
+def test_a_shadow_runs_in_the_node_is_never_filed_and_is_compared(tmp_path: Path) -> None:
+    """From the settings to `models compare`: the images come as the listener hands them on, the worker answers them."""
     file = tmp_path / "node.toml"
-    file.write_text('[node]\ndata_dir = "data"\n')
-    pipeline = open_pipeline(parse({"node": {"data_dir": str(tmp_path / "data")}}))
-    first = load_package(heart_package(tmp_path / "1", name="heart"))
-    second = replace(load_package(heart_package(tmp_path / "2", name="heart", version="2.0.0")), shadow=True)
-    answer = Engine([first, second], threads=1).answer(
-        dx_file(tmp_path / "a.dcm", rows=512, columns=640), assumed_species=Species.DOG
-    )
-    assert [one.model.version for one in answer.models] == ["1.0.0"]
-    assert [one.model.version for one in answer.shadow] == ["2.0.0"]
-    assert answer.shadow[0].findings[0].outcome is FindingOutcome.PRESENT
-    study = receive(pipeline, tmp_path / "a.dcm")
-    with pipeline.ledger.transaction() as tx:
-        (row,) = images.of_study(tx, study)
-        images.answered(tx, row.id, answer)
+    file.write_text(SHADOWED)
+    heart_package(tmp_path / "models" / "1", name="heart")
+    refusing = MANIFEST.replace('"vertebral-heart-score"', '"vertebral-heart-score"\noperating_points = { coherence = 2.0 }')
+    heart_package(tmp_path / "models" / "2", name="heart", version="2.0.0", manifest=refusing)
+    heart_package(tmp_path / "models" / "3", name="same", version="3.0.0")
+    pipeline = open_pipeline(load(file))
+    engine = Engine(used_packages(pipeline.settings), threads=1)
+    films = [dx_file(tmp_path / f"{n}.dcm", rows=512, columns=640, study=n, instance=n) for n in (1, 2)]
+    with Running(pipeline, engine):
+        studies = [receive(pipeline, film) for film in films]
+        wait_until(lambda: all(reports(pipeline, study) for study in studies), seconds=60, what="both studies' reports")
+        wait_until(idle(pipeline), seconds=60, what="the end of the analysis")
+    for study in studies:
+        (row,) = rows(pipeline, study)
+        assert row.answer is not None
+        assert [one.model.version for one in row.answer.shadow] == ["2.0.0"]
+        filed = " ".join(str(dcmread(document.path)) for document in reports(pipeline, study))
+        assert "1.0.0" in filed
+        assert "2.0.0" not in filed
     pipeline.ledger.close()
-    run = CliRunner().invoke(app, ["models", "compare", "heart@1.0.0", "heart@2.0.0", "-c", str(file), "--json"])
-    assert run.exit_code == 0, run.output
-    found = json.loads(run.output)
-    assert (found["both"], found["concepts"][0]["agreement"]) == (1, 1.0)
-    (numbers,) = {json.dumps(one) for one in found["concepts"][0]["measurements"].values()}
-    assert json.loads(numbers) == {"pairs": 1, "mean": 0.0, "deviation": 0.0, "largest": 0.0}
-    words = CliRunner().invoke(app, ["models", "compare", "heart@1.0.0", "heart@2.0.0", "-c", str(file)])
-    assert "1 images that both analysed" in words.output
-    assert "Vertebral heart score" in words.output
-    nothing = CliRunner().invoke(app, ["models", "compare", "heart@1.0.0", "other", "-c", str(file)])
-    assert nothing.exit_code != 0
+
+    def compared(first: str, second: str, *more: str) -> Result:
+        return CliRunner().invoke(app, ["models", "compare", first, second, "-c", str(file), *more])
+
+    other = json.loads(compared("heart@1.0.0", "heart@2.0.0", "--json").stdout)
+    (score,) = other["concepts"]
+    assert (other["both"], score["agreement"]) == (2, 0.0)
+    assert score["outcomes"] == [{"first": "PRESENT", "second": "NOT_ASSESSABLE", "images": 2}]
+    same = json.loads(compared("heart@1.0.0", "same", "--json").stdout)
+    assert (same["both"], same["concepts"][0]["agreement"]) == (2, 1.0)
+    for numbers in same["concepts"][0]["measurements"].values():
+        assert numbers == {"pairs": 2, "mean": 0.0, "deviation": 0.0, "largest": 0.0}
+    words = compared("heart@1.0.0", "heart@2.0.0").output
+    assert "2 images that both analysed" in words
+    assert "PRESENT → NOT_ASSESSABLE: 2" in " ".join(words.split())
+    assert compared("heart@1.0.0", "other").exit_code != 0
 
 
 def test_an_inference_server_that_is_away_costs_no_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

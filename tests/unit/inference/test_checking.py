@@ -63,3 +63,32 @@ def test_a_small_number_is_checked_as_well_as_a_large_one(tmp_path: Path, answer
 def test_an_answer_that_cannot_be_read_is_said_in_its_own_words(tmp_path: Path) -> None:
     said = "the model's answer cannot be read: an output that should hold probabilities does not"
     assert fault(tmp_path / "a", 3.0, CARDIOMEGALY=0.9, tolerance=0.02) == said
+
+
+CLASSES = 'activation = "none"\n[[head.class]]\n[[head.class]]\n'
+SILENT = {
+    "classification": ({"findings": np.zeros(2)}, f'output = "findings"\n{CLASSES}'),
+    "boxes": (
+        {"boxes": np.zeros((1, 4)), "scores": np.zeros((1, 2))},
+        f'boxes = "boxes"\nscores = "scores"\nform = "corners"\n{CLASSES}',
+    ),
+    "masks": ({"masks": np.zeros((2, 8, 8))}, f'output = "masks"\n{CLASSES}'),
+}
+
+
+@pytest.mark.parametrize("kind", SILENT)
+def test_a_head_that_would_say_nothing_of_any_image_does_not_load(tmp_path: Path, kind: str) -> None:
+    """An image would be analysed without a finding, which reads as normal."""
+    outputs, head = SILENT[kind]
+    arrays = {name: value.astype(np.float32) for name, value in outputs.items()}
+    (only,) = check_package(constant_package(tmp_path / "silent", arrays, f'[[head]]\nkind = "{kind}"\n{head}'))
+    assert only.name == "manifest"
+    assert only.fault is not None
+    assert "no class has a concept: nothing would be said of any image" in only.fault
+
+
+def test_nor_does_a_triage_without_a_question(tmp_path: Path) -> None:
+    head = '[[head]]\nkind = "triage"\nactivation = "none"\n'
+    (only,) = check_package(constant_package(tmp_path / "silent", {"region": np.zeros(2, dtype=np.float32)}, head))
+    assert only.fault is not None
+    assert "at least one of region, view, orientation and quality" in only.fault

@@ -9,7 +9,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
-from codestreams import HTJ2K_LOSSLESS, LOSSLESS, WRITERS, compressed_dataset, compressed_file, put_codestream
+from codestreams import HTJ2K_LOSSLESS, JPEGS, LOSSLESS, WRITERS, compressed_dataset, compressed_file, put_codestream
 from factories import dx_dataset, dx_file, gradient
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
@@ -99,9 +99,6 @@ def test_a_codestream_without_its_end_is_refused(tmp_path: Path, name: str) -> N
     put_codestream(ds, codestream[: len(codestream) * 2 // 3], syntax)
     with pytest.raises(ImageUnreadable, match="compressed pixel data is cut short"):
         read(saved(ds, tmp_path / "a.dcm"))
-
-
-JPEGS = [name for name in WRITERS if name.startswith("JPEG ") and "2000" not in name]
 
 
 @pytest.mark.parametrize("flat", [False, True])

@@ -270,6 +270,15 @@ def test_numbers_that_are_none_are_absent(value: bytes) -> None:
     assert header.number(raw(WindowCenter=value), "WindowCenter") is None
 
 
+def test_memory_that_runs_out_is_no_broken_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Dataset, "get", full)
+    with pytest.raises(MemoryError):
+        header.numbers(Dataset(), "WindowCenter")
+
+
 def test_a_decimal_comma() -> None:
     assert header.numbers(raw(PixelSpacing=b"0,15\\0,150 "), "PixelSpacing") == [0.15, 0.15]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from model_factory import heart_package
+from model_factory import constant_package, heart_package
 
-from domain.errors import ModelInvalid
+from domain.errors import ModelFailed, ModelInvalid
 from inference.checking import check_package
 from inference.installing import add_package, write_sample
 from inference.package import find_packages
@@ -92,4 +92,30 @@ def test_a_sample_is_made_from_any_image(tmp_path: Path) -> None:
     (package / "expected.json").unlink()
     expected = write_sample(package, np.full((300, 500), 0.5, dtype=np.float32), pixel_aspect=1.0)
     assert expected["vertebral-heart-score"]["vhs"] == pytest.approx(10.12, abs=0.05)
+    assert all(check.fault is None for check in check_package(package))
+
+
+def test_an_image_that_the_model_cannot_judge_is_no_sample(tmp_path: Path) -> None:
+    """Nothing could be checked by it: what was there stays."""
+    package = heart_package(tmp_path / "fixed-heart", lateral_probability=0.1)
+    before = {name: (package / name).read_bytes() for name in ("sample.png", "expected.json")}
+    with pytest.raises(ModelFailed, match="head vertebral-heart-score gives no number for this image"):
+        write_sample(package, np.full((300, 500), 0.5, dtype=np.float32), pixel_aspect=1.0)
+    assert {name: (package / name).read_bytes() for name in before} == before
+
+
+def test_a_ratio_without_a_concept_can_be_checked_too(tmp_path: Path) -> None:
+    y, x = np.mgrid[0:32, 0:40]
+    discs = [np.where((x - 20) ** 2 + (y - 16) ** 2 < radius**2, 0.9, 0.0) for radius in (6, 12)]
+    heads = """[[head]]
+kind = "masks"
+output = "masks"
+activation = "none"
+ratio = { measure = "cardiothoracic-ratio", part = 1, whole = 2 }
+[[head.class]]
+[[head.class]]
+"""
+    package = constant_package(tmp_path / "ratio", {"masks": np.stack(discs).astype(np.float32)}, heads)
+    expected = write_sample(package, np.tile(np.linspace(0, 1, 80, dtype=np.float32), (64, 1)), pixel_aspect=1.0)
+    assert expected == {"masks": {"cardiothoracic-ratio": pytest.approx(0.25, abs=0.02), "tolerance": 0.02}}
     assert all(check.fault is None for check in check_package(package))
