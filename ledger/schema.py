@@ -243,3 +243,23 @@ daily = Table(
     Column("kind", String, primary_key=True),  # of task
     Column("done", Integer, nullable=False),
 )
+
+# What veterinarians answered to findings; rows are only added. No foreign keys: it outlives the study.
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False, index=True),
+    Column("study_instance_uid", String, nullable=False, index=True),
+    Column("sop_instance_uid", String, nullable=False),  # of the image
+    Column("finding", String, nullable=False),  # tracking unique identifier
+    Column("concept", String, nullable=False),  # code value
+    Column("shown", String, nullable=False),  # domain.types.FindingOutcome, as the model said it
+    Column("answer", String, nullable=False),  # agree | disagree | uncertain | corrected
+    Column("reader", String, nullable=False),  # pseudonym
+    Column("model", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("document", String, nullable=False),
+    Column("probability", Float),
+    Column("corrected", JSON(none_as_null=True)),
+)
