@@ -107,6 +107,7 @@ class DeliveryState(StrEnum):
     VERIFIED = "VERIFIED"  # found again on the peer
     REFUSED = "REFUSED"  # the peer said no, for good
     DEAD = "DEAD"  # gave up at the deadline
+    CANCELLED = "CANCELLED"  # on purpose: a person cancelled it, or its results were withdrawn before it was sent
 
 
 class AlarmKind(StrEnum):

@@ -114,9 +114,10 @@ def withdrawn(tx: Transaction, study_instance_uid: str) -> list[DeliveryRow]:
     rows = deliveries(tx, study_instance_uid)
     mine = [row for row in rows if row.document.kind is not DocumentKind.ORIGINAL and not row.withdrawn]
     for row in mine:
-        if row.state in (DeliveryState.PENDING, DeliveryState.DEAD):
-            tasks.drop(tx, "deliver", f"{row.document.ref.sop_instance_uid}>{row.destination}")
-            delivered(tx, row, DeliveryState.DEAD, status="withdrawn before it was sent")
+        if row.state in (DeliveryState.PENDING, DeliveryState.REFUSED, DeliveryState.DEAD):
+            for kind in ("deliver", "verify"):  # and no alarm of it stays: nothing that counts is missing there
+                tasks.drop(tx, kind, f"{row.document.ref.sop_instance_uid}>{row.destination}")
+            delivered(tx, row, DeliveryState.CANCELLED, status="withdrawn before it was sent")
     tx.connection.execute(
         sa.update(document)
         .where(document.c.study_instance_uid == study_instance_uid, document.c.kind != DocumentKind.ORIGINAL.value)

@@ -87,7 +87,10 @@ def add(
     if new is None:
         return None
     if new.first not in (None, new.id):
-        said = f"image {new.id} came with another content under the SOP Instance UID of image {new.first}: both are kept"
+        said = (
+            f"image {new.id} from {received.modality or received.calling_ae} came with another content under the SOP "
+            f"Instance UID of image {new.first}: both are kept, in study {received.study_instance_uid}"
+        )
         alarms.raise_(tx, AlarmKind.CONFLICT, uid, said)
     return NewImage(id=new.id, urgent=study_is_urgent)
 

@@ -131,7 +131,7 @@ def _cancel(tx: Transaction, task_id: int) -> str:
         _answer_cancelled(tx, int(row.key))
     if row.kind == "deliver":
         said = "cancelled by a person"
-        documents.delivered(tx, documents.get_delivery(tx, row.key), DeliveryState.DEAD, status=said)
+        documents.delivered(tx, documents.get_delivery(tx, row.key), DeliveryState.CANCELLED, status=said)
     return row.kind
 
 

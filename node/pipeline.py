@@ -160,10 +160,10 @@ class Pipeline:
             self._give_up_study(task, error)
             return
         with self.ledger.transaction() as tx:
-            tasks.bury(tx, task, error=error)
+            dead = tasks.bury(tx, task, error=error)
             if task.kind == upkeep.KIND:
                 upkeep.owe_upkeep(tx, seconds=upkeep.AFTER_FAULT_SECONDS)
-            if task.kind == "deliver":
+            if task.kind == "deliver" and dead:  # otherwise another content came in its place, which is delivered instead
                 documents.delivered(tx, documents.get_delivery(tx, task.key), DeliveryState.DEAD, status=error)
 
     def bury(self, task: Task, error: str) -> None:

@@ -91,7 +91,9 @@ def test_what_is_withdrawn_while_the_batch_runs_is_not_sent(tmp_path: Path) -> N
             if not kept.commands:
                 with work.ledger.transaction() as tx:
                     tasks.drop(tx, "deliver", f"{uids[2]}>pacs")
-                    documents.delivered(tx, documents.get_delivery(tx, f"{uids[2]}>pacs"), DeliveryState.DEAD, status="-")
+                    documents.delivered(
+                        tx, documents.get_delivery(tx, f"{uids[2]}>pacs"), DeliveryState.CANCELLED, status="-"
+                    )
             return kept(event)
 
         with scp((evt.EVT_C_STORE, withdraws_the_last), contexts=CONTEXTS) as peer:
@@ -99,7 +101,7 @@ def test_what_is_withdrawn_while_the_batch_runs_is_not_sent(tmp_path: Path) -> N
             settings = work.filing.settings.model_copy(update={"destination": (to,)})
             work.filing = Filing(settings=settings, ledger=work.ledger, leases=Leases())
             work.step()
-        assert work.states(uids) == [DeliveryState.STORED, DeliveryState.STORED, DeliveryState.DEAD]
+        assert work.states(uids) == [DeliveryState.STORED, DeliveryState.STORED, DeliveryState.CANCELLED]
         assert work.owed() == []
     assert [uid for _, uid, _ in kept.commands] == uids[:2]
 

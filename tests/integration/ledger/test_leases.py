@@ -108,6 +108,17 @@ def test_debounce_waits_for_quiet_and_never_longer_than_the_limit(
     assert held.priority == int(urgent_from < len(gaps))
 
 
+def test_work_that_was_owed_anew_while_it_broke_is_not_given_up(ledger: Ledger) -> None:
+    owe(ledger)
+    held = claim(ledger)
+    assert held
+    owe(ledger)
+    with ledger.transaction() as tx:
+        assert not tasks.bury(tx, held, error="it broke")
+        assert alarms.open_alarms(tx) == []
+    assert states(ledger) == ["done", "ready"]
+
+
 def test_a_postponed_task_gives_way_to_newer_work(ledger: Ledger) -> None:
     owe(ledger)
     held = claim(ledger)

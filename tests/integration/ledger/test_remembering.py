@@ -119,7 +119,8 @@ def test_another_content_is_kept_beside_the_first_and_is_an_alarm_until_it_is_se
         assert [row.sha256 for row in images.of_study(tx, STUDY)] == ["aa", "bb"]
         (alarm,) = alarms.open_alarms(tx)
         assert alarm.kind is AlarmKind.CONFLICT
-        assert "2.25.1" not in alarm.text
+        assert "from room-1" in alarm.text
+        assert alarm.text.endswith(f"both are kept, in study {STUDY}")
         assert alarms.acknowledge(tx, alarm.id)
         assert alarms.open_alarms(tx) == []
         assert not alarms.acknowledge(tx, alarm.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # t
 from config.settings import parse
 from domain.types import DeliveryState, Document, DocumentKind, InstanceRef
 from inference.engine import Engine
-from ledger import documents, peers, tasks
+from ledger import alarms, documents, peers, tasks
 from ledger.documents import DeliveryRow
 from node.parts import open_pipeline
 from node.pipeline import Pipeline
@@ -158,6 +159,21 @@ def test_a_pacs_that_does_not_know_this_node_yet_gets_everything_when_it_does(
         assert delivery(pipeline, uid, "one").state is DeliveryState.PENDING
     with pacs(ports["one"], knows=["HOUNDSFIELD"]):
         wait_until(reached(pipeline, [uid], "one", DeliveryState.VERIFIED), seconds=20, what="the document there")
+
+
+def test_what_broke_at_a_content_that_was_corrected_meanwhile_is_no_result_that_is_missing(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    (uid,) = owe(pipeline, tmp_path, 1, "one")
+    with pipeline.ledger.transaction() as tx:
+        held = tasks.claim(tx, "delivery", connections={"one": 1})
+        assert held
+        documents.owe(tx, replace(documents.get_delivery(tx, held.key).document, sha256="1" * 64), ["one"])
+    pipeline.give_up(held, "it broke")
+    assert delivery(pipeline, uid, "one").state is DeliveryState.PENDING
+    with pipeline.ledger.reading() as tx:
+        assert alarms.open_alarms(tx) == []
+        assert [(row.kind, row.state) for row in tasks.owed(tx)] == [("deliver", "ready")]
 
 
 def test_a_refusal_is_believed_and_can_be_retried(

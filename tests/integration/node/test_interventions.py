@@ -19,7 +19,7 @@ from domain.errors import NotFound
 from domain.types import DeliveryState, DocumentKind, Outcome, Source, Species
 from inference.engine import Engine
 from inference.package import load_package
-from ledger import documents, images, tasks
+from ledger import alarms, documents, images, tasks
 from ledger.documents import DeliveryRow
 from node import interventions
 from node.parts import open_pipeline
@@ -137,8 +137,26 @@ def test_what_was_not_sent_yet_is_not_sent_after_a_withdrawal(pipeline: Pipeline
     done = interventions.withdraw(pipeline, study)
     assert (done.documents, done.destinations, done.stopped) == (0, (), 2)
     with pipeline.ledger.reading() as tx:
-        assert {row.state for row in documents.deliveries(tx, study)} == {DeliveryState.DEAD}
+        assert {row.state for row in documents.deliveries(tx, study)} == {DeliveryState.CANCELLED}
         assert [row.kind for row in tasks.owed(tx) if row.kind != "upkeep"] == []
+
+
+def test_what_a_pacs_refused_is_missed_by_nobody_after_a_withdrawal(
+    pipeline: Pipeline, engine: Engine, tmp_path: Path
+) -> None:
+    study = reported(pipeline, engine, dx_file(tmp_path / "a.dcm"))
+    with pipeline.ledger.transaction() as tx:
+        claimed = [tasks.claim(tx, "delivery", connections={"pacs": 2}) for _ in range(3)]
+        for held in (each for each in claimed if each is not None and each.kind == "deliver"):
+            row = documents.get_delivery(tx, held.key)
+            documents.attempted(tx, row)
+            tasks.bury(tx, held, error="refused with status 0xC001")
+            documents.delivered(tx, row, DeliveryState.REFUSED, status="refused with status 0xC001")
+        assert alarms.open_alarms(tx)
+    interventions.withdraw(pipeline, study)
+    with pipeline.ledger.reading() as tx:
+        assert alarms.open_alarms(tx) == []
+        assert [row.state for row in tasks.owed(tx) if row.kind == "deliver"] == ["ready"]  # the rejection note's
 
 
 def test_what_still_waits_for_its_analysis_is_not_filed_after_a_withdrawal(
