@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from scipy.optimize import minimize, minimize_scalar
 
 from inference.manifest import TriageHead
 from inference.package import WEIGHTS, load_package
+from metalearner.calibration import calibration_error
 from metalearner.contact_sheet import radiographs
+from metalearner.statistics import auc
 from metalearner.triage.data import (
     EXPORTED_VIEWS,
     ISSUES,
@@ -38,7 +39,6 @@ from metalearner.triage.data import (
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BATCH = 50
-MISSED, FALSE_ALARMS = 0.05, 0.02  # shares that the operating points of an image's quality allow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,57 +84,10 @@ def accuracy(answers: IntArray, truth: IntArray) -> dict[str, float]:
     return figures
 
 
-def expected_calibration_error(chances: FloatArray, truth: IntArray, bins: int = 15) -> float:
-    """Of the most probable class: mean distance between certainty and accuracy, over bins of certainty (Guo et al. 2017)."""
+def expected_calibration_error(chances: FloatArray, truth: IntArray) -> float:
+    """Of the most probable class."""
     known = truth != UNKNOWN
-    sure, right = chances[known].max(axis=1), chances[known].argmax(axis=1) == truth[known]
-    place = np.minimum((sure * bins).astype(int), bins - 1)
-    return float(sum(abs(sure[place == b].sum() - right[place == b].sum()) for b in range(bins)) / max(len(sure), 1))
-
-
-def temperature(logits: FloatArray, truth: IntArray) -> float:
-    """What the logits are divided by so that their softmax is most probable (Guo et al. 2017)."""
-    known = truth != UNKNOWN
-    chosen, labels = logits[known], truth[known]
-
-    def surprise(log_temperature: float) -> float:
-        scaled = chosen / np.exp(log_temperature)
-        scaled = scaled - scaled.max(axis=1, keepdims=True)
-        return float((np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(labels)), labels]).mean())
-
-    return float(np.exp(minimize_scalar(surprise, bounds=(-3, 3), method="bounded").x))
-
-
-def platt(logits: FloatArray, truth: npt.NDArray[np.int8]) -> tuple[float, float]:
-    """Slope and intercept of the logit; the identity where only one answer occurs."""
-    known = truth >= 0
-    x, y = logits[known], truth[known].astype(float)
-    if not 0 < y.mean() < 1:
-        return 1.0, 0.0
-
-    def surprise(line: FloatArray) -> float:
-        z = line[0] * x + line[1]
-        return float((np.logaddexp(0, z) - y * z).mean())
-
-    slope, intercept = minimize(surprise, np.array([1.0, 0.0]), method="Nelder-Mead").x
-    return float(slope), float(intercept)
-
-
-def operating_points(p: FloatArray, truth: npt.NDArray[np.int8]) -> tuple[float, float]:
-    """Below the first an issue is ABSENT, from the second on PRESENT: few that have it lie below, few that lack it above."""
-    present_from = float(np.quantile(p[truth == 0], 1 - FALSE_ALARMS)) if (truth == 0).any() else 1.0
-    absent_below = float(np.quantile(p[truth == 1], MISSED)) if (truth == 1).any() else 0.0
-    return round(min(absent_below, present_from), 4), round(present_from, 4)
-
-
-def auc(scores: FloatArray, truth: npt.NDArray[np.int8]) -> float:
-    """The share of pairs, one with the issue and one without, that are in the right order; ties count half."""
-    yes, no = scores[truth == 1], scores[truth == 0]
-    if not len(yes) or not len(no):
-        return float("nan")
-    order = np.sort(no)
-    below = np.searchsorted(order, yes, side="left") + np.searchsorted(order, yes, side="right")
-    return float(below.sum() / (2 * len(yes) * len(no)))
+    return calibration_error(chances[known].max(axis=1), chances[known].argmax(axis=1) == truth[known])
 
 
 def run(weights: Path, images: npt.NDArray[np.uint8], outputs: Sequence[str], threads: int) -> dict[str, FloatArray]:

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 
 from inference.package import CARD, EXPECTED, MANIFEST, SAMPLE, WEIGHTS
+from metalearner.calibration import operating_points, platt, temperature
 from metalearner.onnx_file import INPUT, OPSET, PARITY, ParityLost, without_traces
 from metalearner.triage.data import (
     EXPORTED_VIEWS,
@@ -33,7 +34,7 @@ from metalearner.triage.data import (
     load,
     render_example,
 )
-from metalearner.triage.evaluation import BATCH, ask, operating_points, platt, run, temperature
+from metalearner.triage.evaluation import BATCH, ask, run
 from metalearner.triage.network import Exported, TriageNetwork, four_ways
 
 NAME = "radiograph-triage"

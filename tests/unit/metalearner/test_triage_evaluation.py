@@ -23,17 +23,7 @@ from metalearner.triage.data import (
     render_example,
     render_shard,
 )
-from metalearner.triage.evaluation import (
-    accuracy,
-    ask,
-    auc,
-    expected_calibration_error,
-    folded_views,
-    operating_points,
-    platt,
-    temperature,
-    when_sure,
-)
+from metalearner.triage.evaluation import accuracy, ask, expected_calibration_error, folded_views, when_sure
 
 EVERY_WAY = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
 
@@ -109,35 +99,6 @@ def test_certainty_that_comes_true_has_no_calibration_error():
     truth = np.array([0] * 80 + [1] * 20)
     assert expected_calibration_error(np.tile([0.8, 0.2], (100, 1)), truth) == pytest.approx(0, abs=1e-9)
     assert expected_calibration_error(np.tile([0.99, 0.01], (100, 1)), truth) == pytest.approx(0.19, abs=1e-9)
-
-
-def test_temperature_and_platt_undo_overconfidence():
-    rng = np.random.default_rng(1)
-    honest = rng.normal(0, 2, (4000, 3))
-    chances = np.exp(honest) / np.exp(honest).sum(axis=1, keepdims=True)
-    truth = np.array([rng.choice(3, p=p) for p in chances])
-    assert temperature(3 * honest, truth) == pytest.approx(3, rel=0.1)
-    line = rng.normal(0, 2, 4000)
-    yes = (rng.random(4000) < 1 / (1 + np.exp(-line))).astype(np.int8)
-    slope, intercept = platt(4 * line + 1, yes)
-    assert (slope, intercept) == (pytest.approx(0.25, rel=0.15), pytest.approx(-0.25, abs=0.12))
-    assert platt(line, np.ones(4000, np.int8)) == (1.0, 0.0)
-
-
-def test_operating_points_leave_what_is_not_told_uncertain():
-    rng = np.random.default_rng(3)
-    truth = (rng.random(2000) < 0.3).astype(np.int8)
-    told = np.clip(0.8 * truth + 0.1 + rng.normal(0, 0.05, 2000), 0, 1)
-    guessed = rng.random(2000)
-    low, high = operating_points(told, truth)
-    assert low == high == pytest.approx(0.2, abs=0.03)  # all that have it lie above
-    low, high = operating_points(guessed, truth)
-    assert (low, high) == (pytest.approx(0.05, abs=0.03), pytest.approx(0.98, abs=0.02))  # nearly all stay uncertain
-
-
-def test_auc_is_the_share_of_pairs_in_order():
-    scores, truth = np.array([0.1, 0.4, 0.4, 0.9]), np.array([0, 0, 1, 1], np.int8)
-    assert auc(scores, truth) == pytest.approx(3.5 / 4)
 
 
 def test_twins_give_their_share_back():
