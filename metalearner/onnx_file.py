@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import onnx
 
+from domain.errors import HoundsfieldError
+
 OPSET = 18
 INPUT = "image"
 PARITY = 1e-4  # absolute, on maps and probabilities; points are in pixels and get a hundred times that
 
 
-class ParityLost(RuntimeError):
+class ParityLost(HoundsfieldError):
     """ONNX Runtime and PyTorch answer differently. The file must not be shipped."""
 
 
