@@ -16,6 +16,9 @@ from inference.tensors import calibrated
 FloatArray = npt.NDArray[np.float64]
 
 
+AROUND = 0.01  # of the image's longer side, in each direction
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadAnswer:
     """view and region: what the pixels show, None where the head cannot tell.
@@ -82,6 +85,14 @@ def point(at: npt.ArrayLike) -> Point:
 
 def inside(at: Point, radiograph: Radiograph) -> bool:
     return 0 <= at[0] <= radiograph.columns and 0 <= at[1] <= radiograph.rows
+
+
+def visible(at: Point, radiograph: Radiograph) -> bool:
+    """Inside, and something is seen around it: in what was shuttered, burnt out or never sent nobody could check a point."""
+    column, row = (int(part) for part in at)
+    around = max(2, round(AROUND * max(radiograph.rows, radiograph.columns)))
+    rows, columns = (slice(max(middle - around, 0), max(middle + around + 1, 0)) for middle in (row, column))
+    return inside(at, radiograph) and bool(np.ptp(radiograph.pixels[rows, columns]) > 0)
 
 
 def polygon(points: npt.ArrayLike, radiograph: Radiograph) -> Shape | None:

@@ -9,7 +9,7 @@ from domain.errors import ModelFailed
 from domain.types import Finding, FindingOutcome, Radiograph, Reason, Region, Shape, View
 from inference.boxes import read_boxes
 from inference.classification import read_classes
-from inference.findings import HeadAnswer, inside, not_assessable, point
+from inference.findings import HeadAnswer, inside, not_assessable, point, visible
 from inference.heart import OUT_OF_FRAME, HeartReading, Predict, read_heart
 from inference.landmarks import read_landmarks
 from inference.manifest import BoxesHead, ClassificationHead, Head, HeartHead, LandmarksHead, MasksHead
@@ -59,7 +59,7 @@ def _heart_finding(head: HeartHead, reading: HeartReading, *, plane: Plane, radi
     lateral = replace(radiograph, view=radiograph.view or View.LATERAL)  # the header is silent, the network has seen it
     measurements = measurements_of(result, concept=concept, unit=VERTEBRAE, back=plane.to_source, radiograph=lateral)
     ends = [end for measurement in measurements for line in measurement.lines.values() for end in line]
-    if not all(inside(end, radiograph) for end in ends):  # nobody could check such a line
+    if not all(visible(end, radiograph) for end in ends):  # nobody could check such a line
         return not_assessable(Reason(code=OUT_OF_FRAME), concept=concept, radiograph=radiograph, site=HEART)
     edges = [point(edge) for edge in plane.to_source(result.guides)]
     return Finding(

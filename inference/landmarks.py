@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from domain.types import Code, Finding, FindingOutcome, Point, Radiograph, Reason, Shape
-from inference.findings import HeadAnswer, inside, not_assessable, point
+from inference.findings import HeadAnswer, inside, not_assessable, point, visible
 from inference.manifest import LandmarksHead, MeasureRequest
 from inference.measuring import MEASURES, deviation_of, measurements_of
 from inference.plane import Plane
@@ -30,7 +30,7 @@ def read_landmarks(
     }
     source = [point(at) for at in plane.to_source(points)]
     unsure = {name for name, spread in zip(head.names, spreads, strict=True) if spread > head.most_spread}
-    outside = {name for name, at in zip(head.names, source, strict=True) if not inside(at, radiograph)}
+    outside = {name for name, at in zip(head.names, source, strict=True) if not visible(at, radiograph)}
     findings = [
         _measured(head, request, points, spreads, unsure=unsure, outside=outside, plane=plane, radiograph=radiograph)
         for request in head.measurement
@@ -127,7 +127,7 @@ def _measured(
         result, concept=measure.concept, unit=measure.unit, back=back, radiograph=radiograph, deviation=deviation
     )
     ends = [end for measurement in measurements for line in measurement.lines.values() for end in line]
-    if not all(inside(end, radiograph) for end in ends):  # nobody could check such a line
+    if not all(visible(end, radiograph) for end in ends):  # nobody could check such a line
         return refused(Reason(code="outside_image"))
     guides = tuple(at for at in map(point, back(result.guides)) if inside(at, radiograph))
     return Finding(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from factories import dx_file, uid
+from factories import dx_file, gradient, uid
 from model_factory import COLUMNS, FIXED_VHS, LONG_AXIS, MANIFEST, PITCH, ROWS, SPINE_ROW, T4_COLUMN, heart_package
 from pydicom import dcmread
 from pydicom.uid import BasicTextSRStorage
@@ -137,6 +137,17 @@ def test_letterboxed_lines_stay_on_the_same_anatomy(engine: Engine, tmp_path: Pa
 def test_a_line_that_leaves_the_image_is_not_given(engine: Engine, tmp_path: Path) -> None:
     found = finding_of(answer(engine, tmp_path, rows=600, columns=260))  # the ruler ends on the border beside the image
     assert found.outcome is FindingOutcome.NOT_ASSESSABLE
+    assert found.reason is not None
+    assert found.reason.code == "out_of_frame"
+
+
+def test_an_axis_that_ends_where_the_image_shows_nothing_is_not_given(engine: Engine, tmp_path: Path) -> None:
+    """A sender that filled up the lower part: the network guesses the apex there."""
+    pixels = gradient(512, 640)
+    assert finding_of(answer(engine, tmp_path, pixels=pixels)).outcome is FindingOutcome.PRESENT
+    pixels[360:] = 0
+    found = finding_of(answer(engine, tmp_path, pixels=pixels))
+    assert (found.outcome, found.measurements) == (FindingOutcome.NOT_ASSESSABLE, ())
     assert found.reason is not None
     assert found.reason.code == "out_of_frame"
 

@@ -38,10 +38,13 @@ EFFUSION = 'concept = { value = "60046008", scheme = "SCT", meaning = "Pleural e
 POINTS = "operating_points = { absent_below = 0.2, present_from = 0.6 }"
 
 
+NOISE = np.random.default_rng(5).random((4 * ROWS, 4 * COLUMNS), dtype=np.float32)
+
+
 def radiograph(**facts: Any) -> Radiograph:
     return Radiograph(
         ref=InstanceRef(sop_class_uid="1", sop_instance_uid="2"),
-        pixels=np.zeros((4 * ROWS, 4 * COLUMNS), dtype=np.float32),
+        pixels=NOISE,
         **{"spacing_mm": (0.5, 0.5), "spacing_source": SpacingSource.DETECTOR, **facts},
     )
 
@@ -170,7 +173,7 @@ def test_square_pixels_or_not_a_score_is_the_same(tmp_path: Path) -> None:
     flat = radiograph(pixel_aspect=2.0)  # half as many rows for the same animal
     tall = Radiograph(
         ref=flat.ref,
-        pixels=np.zeros((2 * ROWS, 4 * COLUMNS), dtype=np.float32),
+        pixels=NOISE[::2],
         spacing_mm=(1.0, 0.5),
         spacing_source=SpacingSource.DETECTOR,
         pixel_aspect=2.0,
