@@ -26,7 +26,7 @@ def read_head(head: Head, *, plane: Plane, predict: Predict, radiograph: Radiogr
             return _heart(head, plane=plane, predict=predict, radiograph=radiograph)
         outputs = {name: tensor[0] for name, tensor in predict(plane.values[None, None]).items()}
         if isinstance(head, ClassificationHead):
-            return read_classes(head, outputs, radiograph)
+            return read_classes(head, outputs, plane=plane, radiograph=radiograph)
         if isinstance(head, LandmarksHead):
             return read_landmarks(head, outputs, plane=plane, radiograph=radiograph)
         if isinstance(head, BoxesHead):

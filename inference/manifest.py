@@ -150,16 +150,22 @@ class HeartHead(_Head):
 
 
 class ClassificationHead(_Head):
-    """output: (classes,). Several findings may be PRESENT at once (sigmoid), or the classes exclude each other (softmax)."""
+    """output: (classes,). Several findings may be PRESENT at once (sigmoid), or the classes exclude each other (softmax).
+
+    regions: optional, (classes, h, w) with the same activation: where each class is, for a finding that is not ABSENT.
+    """
 
     kind: Literal["classification"]
     output: Text
     activation: Activation
+    regions: Text | None = None
+    threshold: Probability = 0.5  # of a pixel, to belong to a region
+    least_area: Probability = 0.0  # share of the input: smaller regions are none
     classes: FiledClasses = Field(alias="class")
 
     @property
     def reads(self) -> frozenset[str]:
-        return frozenset({self.output})
+        return frozenset(name for name in (self.output, self.regions) if name)
 
 
 class MeasureRequest(Section):
@@ -367,6 +373,7 @@ def _shape_faults(head: Head, outputs: dict[str, tuple[int, ...]]) -> list[str]:
     wanted: list[tuple[str, tuple[int | None, ...]]] = []
     if isinstance(head, ClassificationHead):
         wanted = [(head.output, (len(head.classes),))]
+        wanted += [(head.regions, (len(head.classes), None, None))] if head.regions else []
     elif isinstance(head, LandmarksHead):
         points = head.form == "points"
         wanted = [(head.output, (len(head.names), 2) if points else (len(head.names), None, None))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from domain.references import reference_interval
 from domain.types import Finding, FindingOutcome, Measurement, Radiograph, Reason, Shape
 from inference.findings import HeadAnswer, class_finding, not_assessable, polygon
 from inference.manifest import Class, MasksHead
-from inference.outline import outline, parts
+from inference.outline import Mask, outline, parts
 from inference.plane import Plane
 from inference.tensors import Tensor, calibrated, probabilities
 
@@ -44,13 +44,18 @@ def read_masks(head: MasksHead, outputs: Mapping[str, Tensor], *, plane: Plane, 
 def _of_class(head: MasksHead, known: Class, chances: FloatArray, *, plane: Plane, radiograph: Radiograph) -> Finding:
     seen = parts(chances >= head.threshold, least_pixels=head.least_area * chances.size, most=MOST_PARTS)
     if seen:
-        shapes = [_shape(part, plane=plane, radiograph=radiograph) for part in seen]
-        regions = tuple(shape for shape in shapes if shape is not None)
+        regions = shapes_of(seen, plane=plane, radiograph=radiograph)
         return class_finding(known, float(max(chances[part].max() for part in seen)), radiograph, regions=regions)
     found = class_finding(known, float(chances.max()), radiograph)
     if found.outcome is FindingOutcome.PRESENT:  # bright, but smaller than what counts: neither there nor not
         return class_finding(known, float(chances.max()), radiograph, outcome=FindingOutcome.UNCERTAIN)
     return found
+
+
+def shapes_of(seen: Sequence[Mask], *, plane: Plane, radiograph: Radiograph) -> tuple[Shape, ...]:
+    """The outlines of parts of a mask, without those that lie beside the image."""
+    shapes = [_shape(part, plane=plane, radiograph=radiograph) for part in seen]
+    return tuple(shape for shape in shapes if shape is not None)
 
 
 def _ratio(head: MasksHead, maps: FloatArray, *, plane: Plane, radiograph: Radiograph) -> Finding:
