@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from domain.types import AlarmKind
-from ledger.schema import alarm, alarm_sent
+from ledger.schema import DEAD, READY, RUNNING, alarm, alarm_sent, task
 from ledger.store import Transaction
 
 # Nothing mends these: they end when a person has seen them.
@@ -25,6 +25,7 @@ class AlarmRow:
     since: float  # when what it tells of began
     raised_at: float
     acknowledged_at: float | None
+    cleared_at: float | None
 
 
 def raise_(tx: Transaction, kind: AlarmKind, key: str, text: str, *, since: float | None = None) -> None:
@@ -87,6 +88,36 @@ def sent(tx: Transaction, alarm_id: int, notifier: str) -> None:
     )
 
 
+def not_sent(tx: Transaction, alarm_id: int, notifier: str) -> None:
+    """The notifier knows nothing of it: it was mended before it was told, or its end is told too."""
+    tx.connection.execute(sa.delete(alarm_sent).where(alarm_sent.c.alarm_id == alarm_id, alarm_sent.c.notifier == notifier))
+
+
+def mended(tx: Transaction, notifier: str) -> list[AlarmRow]:
+    """Those that this notifier has told of, by the end of the task that did, and that are over; oldest first."""
+    rows = tx.connection.execute(
+        sa.select(alarm)
+        .join(alarm_sent, alarm_sent.c.alarm_id == alarm.c.id)
+        .where(
+            alarm_sent.c.notifier == notifier,
+            alarm.c.cleared_at.is_not(None),
+            ~sa.exists().where(
+                task.c.kind == "notify",
+                task.c.key == sa.cast(alarm.c.id, sa.String) + sa.literal(f">{notifier}", sa.String),
+                task.c.state.in_((READY, RUNNING, DEAD)),
+            ),
+        )
+        .order_by(alarm.c.id)
+    )
+    return [_row(row) for row in rows]
+
+
+def get(tx: Transaction, alarm_id: int) -> AlarmRow | None:
+    """None where it was forgotten."""
+    row = tx.connection.execute(sa.select(alarm).where(alarm.c.id == alarm_id)).first()
+    return None if row is None else _row(row)
+
+
 def clear_keys(tx: Transaction, kind: AlarmKind, keys: Sequence[str]) -> None:
     tx.connection.execute(
         sa.update(alarm)
@@ -113,4 +144,5 @@ def _row(row: sa.Row[Any]) -> AlarmRow:
         since=row.since,
         raised_at=row.raised_at,
         acknowledged_at=row.acknowledged_at,
+        cleared_at=row.cleared_at,
     )

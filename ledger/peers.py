@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from domain.types import AlarmKind
-from ledger import alarms
-from ledger.schema import delivery, destination, heartbeat, refused_caller
+from ledger import alarms, tasks
+from ledger.schema import READY, delivery, destination, heartbeat, refused_caller, task
 from ledger.store import Transaction
 
 FIRST_PAUSE_SECONDS = 5.0
@@ -22,9 +22,10 @@ class DestinationRow:
     name: str
     down_since: float | None
     paused_until: float
+    next_try_at: float | None  # of one that is down; None where nothing waits for it
     last_error: str | None
     last_ok_at: float | None
-    states: dict[str, int]  # deliveries by state, VERIFIED left out
+    states: dict[str, int]  # deliveries by state; VERIFIED and CANCELLED are left out
     last_refusal: str | None  # why the last document was refused or given up
 
 
@@ -48,8 +49,11 @@ def answered(tx: Transaction, name: str) -> None:
     tx.wake()
 
 
-def unavailable(tx: Transaction, name: str, *, error: str) -> float:
-    """The destination did not answer: nobody dials it for a while, twice as long each time. Returns the pause in seconds."""
+def unavailable(tx: Transaction, name: str, *, error: str, quietly: bool = False) -> float:
+    """The destination did not answer: nobody dials it for a while, twice as long each time. Returns the pause in seconds.
+
+    quietly: that is no alarm, as of a console, which may be switched off at night.
+    """
     tx.lock(f"destination {name}")
     row = tx.connection.execute(sa.select(destination).where(destination.c.name == name)).first()
     failures = 1 if row is None else row.failures + 1
@@ -64,8 +68,21 @@ def unavailable(tx: Transaction, name: str, *, error: str) -> float:
     tx.connection.execute(
         tx.insert(destination).values(name=name, **values).on_conflict_do_update(index_elements=["name"], set_=values)
     )
-    alarms.raise_(tx, AlarmKind.DESTINATION_DOWN, name, f"{name} does not answer: {error}", since=down_since)
+    if not quietly:
+        alarms.raise_(tx, AlarmKind.DESTINATION_DOWN, name, f"{name} does not answer: {error}", since=down_since)
     return pause_seconds
+
+
+def probe(tx: Transaction, name: str) -> int:
+    """Dial a destination that was to be left alone for a while now. Returns how many tasks wait for it."""
+    tx.connection.execute(sa.update(destination).where(destination.c.name == name).values(paused_until=0.0))
+    return tasks.hasten_to(tx, name)
+
+
+def forget(tx: Transaction, name: str) -> None:
+    """It left the settings."""
+    tx.connection.execute(sa.delete(destination).where(destination.c.name == name))
+    alarms.clear(tx, AlarmKind.DESTINATION_DOWN, name)
 
 
 def destinations(tx: Transaction, names: list[str]) -> list[DestinationRow]:
@@ -74,10 +91,18 @@ def destinations(tx: Transaction, names: list[str]) -> list[DestinationRow]:
     backlog: dict[str, dict[str, int]] = {}
     for count in tx.connection.execute(
         sa.select(delivery.c.destination, delivery.c.state, sa.func.count().label("n"))
-        .where(delivery.c.state != "VERIFIED")
+        .where(delivery.c.state.not_in(("VERIFIED", "CANCELLED")))
         .group_by(delivery.c.destination, delivery.c.state)
     ):
         backlog.setdefault(count.destination, {})[count.state] = count.n
+    due = {
+        row.destination: row.at
+        for row in tx.connection.execute(
+            sa.select(task.c.destination, sa.func.min(task.c.run_at).label("at"))
+            .where(task.c.state == READY, task.c.destination.is_not(None))
+            .group_by(task.c.destination)
+        )
+    }
     found = []
     for name in sorted({*names, *backlog}):
         row = known.get(name)
@@ -86,6 +111,7 @@ def destinations(tx: Transaction, names: list[str]) -> list[DestinationRow]:
                 name=name,
                 down_since=row.down_since if row else None,
                 paused_until=row.paused_until if row else 0.0,
+                next_try_at=max(row.paused_until, due[name]) if row and row.down_since and name in due else None,
                 last_error=row.last_error if row else None,
                 last_ok_at=row.last_ok_at if row else None,
                 states=backlog.get(name, {}),

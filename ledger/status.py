@@ -30,6 +30,16 @@ def task_counts(tx: Transaction) -> dict[str, dict[str, int]]:
     return counts
 
 
+def owed_to(tx: Transaction) -> dict[str, int]:
+    """{destination: tasks for it that are ready, running or dead}"""
+    counts: dict[str, int] = {}
+    for state in (READY, RUNNING, DEAD):
+        here = sa.select(task.c.destination, sa.func.count().label("n")).where(task.c.state == state)
+        for row in tx.connection.execute(here.where(task.c.destination.is_not(None)).group_by(task.c.destination)):
+            counts[row.destination] = counts.get(row.destination, 0) + row.n
+    return counts
+
+
 def studies_in_work(tx: Transaction) -> int:
     """Studies that owe a report."""
     looks = [sa.select(task.c.key).where(task.c.kind == "study", task.c.state == state) for state in (READY, RUNNING)]

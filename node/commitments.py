@@ -13,10 +13,11 @@ from config.settings import Modality, Settings
 from delivery.commitment import Commitment, reason_in_words, tell_commitment
 from domain.errors import PeerRefused, PeerUnavailable
 from domain.types import InstanceRef, Peer
-from ledger import commitments, images, tasks
+from ledger import commitments, images, peers, tasks
 from ledger.commitments import Request
 from ledger.store import Ledger
 from ledger.tasks import Task
+from node.lines import console
 from scp.commitment import CLASS_INSTANCE_CONFLICT, NO_SUCH_INSTANCE, CommitmentReport, CommitmentRequest, Commitments
 
 CALL_AFTER_SECONDS = 5.0  # by then the listener has told a console that kept its association open
@@ -53,7 +54,8 @@ class Promises:
             )
             if self._callable(request.modality) is not None:
                 run_at = tx.now + CALL_AFTER_SECONDS
-                tasks.owe(tx, "report", request.transaction_uid, queue="delivery", run_at=run_at)
+                to = console(request.modality)
+                tasks.owe(tx, "report", request.transaction_uid, queue="delivery", run_at=run_at, destination=to)
 
     def holds(self, instances: Sequence[InstanceRef]) -> Mapping[str, int]:
         """SOP Instance UID → failure reason of each of these objects of which not every content lies here."""
@@ -99,20 +101,25 @@ class Promises:
         failed = self.holds(refs)
         try:
             tell_commitment(refs, failed, peer, transaction_uid=task.key, timeout_seconds=TIMEOUT_SECONDS)
-        except (PeerUnavailable, PeerRefused) as error:
-            return self._later(task, str(error))
+        except PeerUnavailable as error:
+            with self.ledger.transaction() as tx:  # what else it is to be told waits too
+                pause_seconds = peers.unavailable(tx, console(modality.name), error=str(error), quietly=True)
+            return self._later(task, str(error), pause_seconds)
+        except PeerRefused as error:
+            return self._later(task, str(error), FIRST_RETRY_SECONDS)
         with self.ledger.transaction() as tx:
+            peers.answered(tx, console(modality.name))
             tasks.finish(tx, task)
             commitments.reported(tx, task.key)
         return f"told of {len(refs)} objects, {len(failed)} of them not held"
 
-    def _later(self, task: Task, error: str) -> str:
+    def _later(self, task: Task, error: str, least_seconds: float) -> str:
         with self.ledger.transaction() as tx:
             waited_seconds = tx.now - task.first_at
             if waited_seconds > GIVE_UP_SECONDS:
                 tasks.bury(tx, task, error=error)
                 return f"DEAD: {error}"
-            seconds = min(max(waited_seconds, FIRST_RETRY_SECONDS), LONGEST_RETRY_SECONDS)
+            seconds = min(max(waited_seconds, least_seconds), LONGEST_RETRY_SECONDS)
             tasks.postpone(tx, task, seconds=seconds, error=error)
         return f"again in {seconds:.0f} s: {error}"
 

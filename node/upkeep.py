@@ -11,46 +11,28 @@ from dataclasses import dataclass
 
 import structlog
 
-from config.settings import Notify, Settings
-from delivery.notice import send_notice
-from domain.errors import PeerRefused, PeerUnavailable
+from config.settings import Settings
 from domain.types import AlarmKind
 from ledger import alarms, retention, tasks
-from ledger.alarms import AlarmRow
 from ledger.store import Ledger, Transaction
 from ledger.tasks import Task
+from node.lines import lines, unserved, unserved_in_words
+from node.notices import QUEUE, Notices
 
 log = structlog.get_logger()
 
 KIND, KEY = "upkeep", "node"
+GONE = "gone"  # with a name, the key of the alarm for what left the settings
 EVERY_SECONDS = 30.0
 AFTER_FAULT_SECONDS = 3600.0  # a round that broke again and again is seen as a dead task
 AT_ONCE = 50  # studies deleted, or rows pruned, in a round: what is left has time until the next
 PRUNED_AT_ONCE = 2000
 MEGABYTE = 1_000_000
-FIRST_RETRY_SECONDS = 10.0
-LONGEST_RETRY_SECONDS = 600.0
-GIVE_UP_SECONDS = 7 * 86_400.0
-
-_TITLES = {
-    AlarmKind.DEAD_TASK: "work was given up",
-    AlarmKind.DESTINATION_DOWN: "a destination does not answer",
-    AlarmKind.BROKER_DOWN: "the broker does not answer",
-    AlarmKind.DISK: "little disk space",
-    AlarmKind.MISSING_FILE: "the file of a received image is gone",
-    AlarmKind.CONFLICT: "one SOP Instance UID with two contents",
-    AlarmKind.URGENT_FINDING: "a finding marked urgent",
-}
-
-
-def notifier(name: str) -> str:
-    """The destination of its tasks, with one connection: a mail server that hangs holds a lane of its own and no other."""
-    return f"notify {name}"
 
 
 def owe_upkeep(tx: Transaction, *, seconds: float = 0.0) -> None:
     """Every worker does at its start; owed once is owed."""
-    tasks.owe(tx, KIND, KEY, queue="delivery", run_at=tx.now + seconds)
+    tasks.owe(tx, KIND, KEY, queue=QUEUE, run_at=tx.now + seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,35 +44,14 @@ class Upkeep:
         """A round. What it cannot finish now, the next one does."""
         self._look_at_the_disk()
         with self.ledger.transaction() as tx:  # first: what breaks below must not keep anybody from being told
-            told = sum(self._owe_notices(tx, to) for to in self.settings.notify)
+            self._look_for_the_unserved(tx)
+            told = Notices(settings=self.settings, ledger=self.ledger).owe(tx)
         deleted = self._delete_old_studies()
         with self.ledger.transaction() as tx:
             pruned = retention.prune(tx, days=self.settings.retention.done_tasks_days, limit=PRUNED_AT_ONCE)
             tasks.finish(tx, task)
             owe_upkeep(tx, seconds=EVERY_SECONDS)
         return f"{deleted} studies deleted, {pruned} rows pruned, {told} notices owed"
-
-    def notify(self, task: Task) -> str:
-        """One alarm to one notifier."""
-        alarm_id, _, name = task.key.partition(">")
-        to = next((each for each in self.settings.notify if each.name == name), None)
-        with self.ledger.reading() as tx:
-            alarm = next((each for each in alarms.open_alarms(tx) if each.id == int(alarm_id)), None)
-        if to is None or alarm is None:
-            with self.ledger.transaction() as tx:
-                tasks.finish(tx, task)
-            return "no longer to be told"
-        try:
-            self._tell(to, alarm)
-        except PeerUnavailable as error:
-            return self._later(task, error)
-        except PeerRefused as error:
-            with self.ledger.transaction() as tx:
-                tasks.bury(tx, task, error=str(error))
-            return f"REFUSED: {error}"
-        with self.ledger.transaction() as tx:
-            tasks.finish(tx, task)
-        return "told"
 
     def _look_at_the_disk(self) -> None:
         free = shutil.disk_usage(self.settings.node.data_dir).free // MEGABYTE
@@ -107,6 +68,17 @@ class Upkeep:
                     alarms.raise_(tx, AlarmKind.DISK, key, said)
                 else:
                     alarms.clear(tx, AlarmKind.DISK, key)
+
+    def _look_for_the_unserved(self, tx: Transaction) -> None:
+        """What is owed to a destination that left the settings, and alarms that it does not answer."""
+        waiting = {f"{GONE} {name}": unserved_in_words(name, n) for name, n in unserved(tx, self.settings).items()}
+        for key, said in waiting.items():
+            alarms.raise_(tx, AlarmKind.DESTINATION_DOWN, key, said)
+            alarms.say(tx, AlarmKind.DESTINATION_DOWN, key, said)
+        known = {*waiting, *lines(self.settings)}
+        for alarm in alarms.open_alarms(tx):
+            if alarm.kind is AlarmKind.DESTINATION_DOWN and alarm.key not in known:
+                alarms.clear(tx, alarm.kind, alarm.key)
 
     def _delete_old_studies(self) -> int:
         kept = self.settings.retention
@@ -136,36 +108,3 @@ class Upkeep:
                 alarms.raise_(tx, AlarmKind.DISK, "undeletable", said)
             else:
                 alarms.clear(tx, AlarmKind.DISK, "undeletable")
-
-    def _owe_notices(self, tx: Transaction, to: Notify) -> int:
-        due = [alarm for alarm in alarms.unsent(tx, to.name) if _is_due(tx, to, alarm)]
-        for alarm in due:
-            tasks.owe(tx, "notify", f"{alarm.id}>{to.name}", queue="delivery", destination=notifier(to.name))
-            alarms.sent(tx, alarm.id, to.name)
-        return len(due)
-
-    def _tell(self, to: Notify, alarm: AlarmRow) -> None:
-        node = self.settings.node.ae_title
-        title = _TITLES[alarm.kind]
-        send_notice(
-            to,
-            subject=f"Houndsfield {node}: {title}",
-            text=f"{alarm.text}\n\nSee `houndsfield status` on the node {node}.\n",
-            content={"node": node, "event": alarm.kind.value, "text": alarm.text, "alarm": alarm.id},
-        )
-
-    def _later(self, task: Task, error: PeerUnavailable) -> str:
-        with self.ledger.transaction() as tx:
-            if tx.now - task.first_at > GIVE_UP_SECONDS:
-                tasks.bury(tx, task, error=str(error))
-                return f"DEAD: {error}"
-            seconds = min(max(FIRST_RETRY_SECONDS, (tx.now - task.first_at) / 2), LONGEST_RETRY_SECONDS)
-            tasks.postpone(tx, task, seconds=seconds, error=str(error))
-        return f"again in {seconds:.0f} s: {error}"
-
-
-def _is_due(tx: Transaction, to: Notify, alarm: AlarmRow) -> bool:
-    """A destination may restart without anybody being woken; and a notice that was refused is not told by another."""
-    if alarm.kind not in to.events or (alarm.kind is AlarmKind.DEAD_TASK and alarm.key.startswith("notify ")):
-        return False
-    return alarm.kind is not AlarmKind.DESTINATION_DOWN or tx.now - alarm.since >= to.destination_down_minutes * 60

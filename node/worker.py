@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -26,9 +26,12 @@ from ledger.tasks import REAP_SECONDS, LeaseLost, Task
 from node.commitments import Promises
 from node.filing import Filing
 from node.leases import Leases
+from node.lines import consoles, destinations, lines, notifiers
 from node.logs import Outage
+from node.notices import QUEUE as UPKEEP
+from node.notices import Notices
 from node.pipeline import Pipeline
-from node.upkeep import Upkeep, notifier, owe_upkeep
+from node.upkeep import Upkeep, owe_upkeep
 
 ANALYSIS, DELIVERY = QUEUES = ("analysis", "delivery")
 
@@ -53,15 +56,19 @@ log = structlog.get_logger()
 
 def embedded(worker: Worker) -> None:
     """Lanes that look into the ledger themselves, woken by every commit; `node.broker` is the other way."""
-    lanes = [
+    for lane in _started(worker, worker.lanes):
+        lane.join()
+
+
+def _started(worker: Worker, lanes: Mapping[str, int]) -> list[threading.Thread]:
+    threads = [
         threading.Thread(target=worker.guarded, args=(_lane, worker, queue), name=f"{queue}-{number}")
-        for queue, count in worker.lanes.items()
+        for queue, count in lanes.items()
         for number in range(count)
     ]
-    for lane in lanes:
-        lane.start()
-    for lane in lanes:
-        lane.join()
+    for thread in threads:
+        thread.start()
+    return threads
 
 
 def _lane(worker: Worker, queue: str) -> None:
@@ -91,13 +98,13 @@ class Worker:
     ) -> None:
         self.stop = stop
         self.ledger: Ledger = pipeline.ledger
-        peers_ = {to.name: to.connections for to in pipeline.settings.destination}
-        notifiers = {notifier(to.name): 1 for to in pipeline.settings.notify}
-        self.connections = peers_ | notifiers
-        self.rates = {to.name: to.per_minute for to in pipeline.settings.destination if to.per_minute}
-        # Enough lanes for every destination and notifier to be as slow as it may, and none to wait for another; one for the
-        # node's own work.
-        lanes = {DELIVERY: min(sum(peers_.values()), MOST_DELIVERY_LANES) + len(notifiers) + 1}
+        settings = pipeline.settings
+        self.connections = lines(settings)
+        self.rates = {to.name: to.per_minute for to in settings.destination if to.per_minute}
+        # Enough lanes for every destination, console and notifier to be as slow as it may, and none to wait for another.
+        sending = min(sum(destinations(settings).values()), MOST_DELIVERY_LANES) + len(consoles(settings))
+        lanes = {DELIVERY: max(sending, 1)}
+        self._upkeep_lanes = {UPKEEP: len(notifiers(settings)) + 1}
         self._handlers: dict[str, Callable[[Task], str]] = {"study": pipeline.report_study}
         if engine is not None:
             self._handlers["image"] = lambda task: pipeline.answer_image(task, engine)
@@ -105,13 +112,15 @@ class Worker:
         self._leases = Leases()
         filing = Filing(settings=pipeline.settings, ledger=pipeline.ledger, leases=self._leases)
         upkeep = Upkeep(settings=pipeline.settings, ledger=pipeline.ledger)
+        notices = Notices(settings=pipeline.settings, ledger=pipeline.ledger)
         promises = Promises(settings=pipeline.settings, ledger=pipeline.ledger)
         self._handlers |= {
             "deliver": filing.deliver,
             "verify": filing.verify,
             "report": promises.tell,
             "upkeep": upkeep.run,
-            "notify": upkeep.notify,
+            "notify": notices.tell,
+            "notify end": notices.tell_end,
         }
         self.lanes = {queue: lanes[queue] for queue in queues if queue in lanes}
         self._pipeline = pipeline
@@ -132,7 +141,11 @@ class Worker:
             owe_upkeep(tx)
         heart = threading.Thread(target=self.guarded, args=(self._heartbeat,), name="heartbeat")
         heart.start()
+        # Whatever dispatches the rest: that a broker is away must be told without it.
+        upkeep = _started(self, self._upkeep_lanes) if DELIVERY in self.lanes else []
         self.guarded(dispatch, self)
+        for lane in upkeep:
+            lane.join()
         self._ended.set()
         heart.join()
         if self._broken is not None:

@@ -8,7 +8,7 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from domain.types import AlarmKind
-from ledger import alarms, messages, peers, tasks
+from ledger import alarms, messages, peers, status, tasks
 from ledger.messages import RESEND_SECONDS
 from ledger.store import Ledger
 from ledger.tasks import URGENT_SECONDS, Task
@@ -220,3 +220,52 @@ def test_a_postponed_task_is_given_to_the_broker_again(ledger: Ledger) -> None:
         tasks.postpone(tx, held, seconds=0.0)
         assert messages.due_unsent(tx, "analysis", connections={}, limit=1) == [1]
         assert tx.connection.scalar(sa.text("SELECT count(*) FROM task")) == 1
+
+
+def test_a_person_has_a_destination_dialled_now_however_long_it_was_to_be_left_alone(
+    ledger: Ledger, clock: StoppedClock
+) -> None:
+    limits = {"pacs": 4}
+    owe(ledger, "1")
+    owe(ledger, "2")
+    probe = claim(ledger, limits)
+    assert probe
+    with ledger.transaction() as tx:
+        tasks.postpone(tx, probe, seconds=peers.unavailable(tx, "pacs", error="no answer"))
+        (row,) = peers.destinations(tx, ["pacs"])
+        assert row.next_try_at == clock.now + 5
+        assert status.owed_to(tx) == {"pacs": 2}
+    assert claim(ledger, limits) is None
+    with ledger.transaction() as tx:
+        assert peers.probe(tx, "pacs") == 2
+    assert claim(ledger, limits)
+    assert claim(ledger, limits) is None  # it has not answered yet: one at a time
+
+
+def test_what_left_the_settings_is_forgotten_with_its_breaker(ledger: Ledger) -> None:
+    owe(ledger, "1", to="old")
+    with ledger.transaction() as tx:
+        peers.unavailable(tx, "old", error="no answer")
+        (one,) = tasks.owed_to(tx, "old")
+        tasks.cancel(tx, one)
+        assert tasks.owed_to(tx, "old") == []
+        peers.forget(tx, "old")
+        assert alarms.open_alarms(tx) == []
+        assert peers.destinations(tx, ["old"])[0].down_since is None
+
+
+def test_whoever_was_told_of_an_alarm_is_told_of_its_end(ledger: Ledger) -> None:
+    with ledger.transaction() as tx:
+        alarms.raise_(tx, AlarmKind.DISK, "low", "little")
+        (alarm,) = alarms.unsent(tx, "it")
+        tasks.owe(tx, "notify", f"{alarm.id}>it", queue="upkeep", destination="notify it")
+        alarms.sent(tx, alarm.id, "it")
+        alarms.clear(tx, AlarmKind.DISK, "low")
+        assert alarms.mended(tx, "it") == []  # it is being told still
+        held = tasks.claim(tx, "upkeep", connections={"notify it": 1})
+        assert held
+        tasks.finish(tx, held)
+        assert [row.id for row in alarms.mended(tx, "it")] == [alarm.id]
+        assert alarms.mended(tx, "vet") == []
+        alarms.not_sent(tx, alarm.id, "it")
+        assert alarms.mended(tx, "it") == []

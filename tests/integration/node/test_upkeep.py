@@ -13,14 +13,18 @@ from typing import Any
 import pytest
 from answers import MODEL, vhs
 from factories import dx_file
+from peers import wait_until
 from pipelines import receive, rows
 
+import node.notices
 import node.upkeep
 from config.settings import Settings, parse
 from domain.errors import PeerRefused, PeerUnavailable
 from domain.types import AlarmKind, Code, ImageAnswer, InstanceRef, ModelAnswer, Outcome
-from ledger import alarms, images, retention, tasks
+from ledger import alarms, images, peers, retention, tasks
 from ledger.tasks import Task
+from node.lines import unserved
+from node.notices import Notices
 from node.parts import open_pipeline
 from node.pipeline import Pipeline
 from node.upkeep import Upkeep, owe_upkeep
@@ -35,6 +39,7 @@ def settings(tmp_path: Path) -> Settings:
         {
             "node": {"data_dir": str(tmp_path / "data"), "language": "en"},
             "retention": {"declined_days": 30.0},
+            "destination": [{"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1"}],
             "notify": [
                 {"name": "it", "kind": "webhook", "url": "http://127.0.0.1:9/", "destination_down_minutes": 15.0},
                 {"name": "vet", "kind": "webhook", "url": "http://127.0.0.1:9/", "events": ["urgent_finding"]},
@@ -55,11 +60,15 @@ def upkeep(pipeline: Pipeline) -> Upkeep:
     return Upkeep(settings=pipeline.settings, ledger=pipeline.ledger)
 
 
+def told_by(pipeline: Pipeline) -> Notices:
+    return Notices(settings=pipeline.settings, ledger=pipeline.ledger)
+
+
 def claimed(pipeline: Pipeline, kind: str = "notify") -> Task:
     """The next task of this kind."""
-    served = {"notify it": 1, "notify vet": 1} if kind == "notify" else {}
+    served = {} if kind == node.upkeep.KIND else {"notify it": 1, "notify vet": 1}
     with pipeline.ledger.transaction() as tx:
-        task = tasks.claim(tx, "delivery", connections=served)
+        task = tasks.claim(tx, "upkeep", connections=served)
     assert task is not None and task.kind == kind
     return task
 
@@ -73,7 +82,9 @@ def a_round(pipeline: Pipeline, upkeep: Upkeep) -> str:
 
 def notices(pipeline: Pipeline) -> list[str]:
     with pipeline.ledger.reading() as tx:
-        return [row.key.partition(">")[2] for row in tasks.owed(tx) if row.kind == "notify"]
+        return [
+            row.key.partition(">")[2] for row in tasks.owed(tx) if row.kind.startswith("notify") and row.state == "ready"
+        ]
 
 
 def raised(pipeline: Pipeline, kind: AlarmKind, *, minutes_ago: float = 0.0, key: str = "key") -> None:
@@ -123,7 +134,7 @@ def test_each_alarm_is_told_once_to_those_who_asked_for_its_kind(pipeline: Pipel
 def test_a_destination_may_restart_before_anybody_is_woken(
     pipeline: Pipeline, upkeep: Upkeep, minutes: float, told: list[str]
 ) -> None:
-    raised(pipeline, AlarmKind.DESTINATION_DOWN, minutes_ago=minutes)
+    raised(pipeline, AlarmKind.DESTINATION_DOWN, key="pacs", minutes_ago=minutes)
     a_round(pipeline, upkeep)
     assert notices(pipeline) == told
 
@@ -134,11 +145,11 @@ def test_a_notice_that_is_refused_dies_visibly_and_wakes_no_other(
     def refuse(*_arguments: Any, **_keywords: Any) -> None:
         raise PeerRefused("webhook of [[notify]] it refused the notice with HTTP status 400")
 
-    monkeypatch.setattr(node.upkeep, "send_notice", refuse)
+    monkeypatch.setattr(node.notices, "send_notice", refuse)
     raised(pipeline, AlarmKind.CONFLICT)
     a_round(pipeline, upkeep)
     task = claimed(pipeline)
-    assert "REFUSED" in upkeep.notify(task)
+    assert "REFUSED" in told_by(pipeline).tell(task)
     a_round(pipeline, upkeep)
     with pipeline.ledger.reading() as tx:
         assert [row.state for row in tasks.owed(tx) if row.kind == "notify"] == ["dead"]
@@ -153,14 +164,14 @@ def test_an_outage_of_the_webhook_is_waited_out(pipeline: Pipeline, upkeep: Upke
 
     raised(pipeline, AlarmKind.CONFLICT)
     a_round(pipeline, upkeep)
-    monkeypatch.setattr(node.upkeep, "send_notice", fail)
+    monkeypatch.setattr(node.notices, "send_notice", fail)
     task = claimed(pipeline)
-    assert "again in" in upkeep.notify(task)
-    monkeypatch.setattr(node.upkeep, "send_notice", lambda _to, **said: told.append(said))
+    assert "again in" in told_by(pipeline).tell(task)
+    monkeypatch.setattr(node.notices, "send_notice", lambda _to, **said: told.append(said))
     with pipeline.ledger.transaction() as tx:
         tasks.hasten(tx, "notify", task.key)
     task = claimed(pipeline)
-    assert upkeep.notify(task) == "told"
+    assert told_by(pipeline).tell(task) == "told"
     assert told[0]["content"]["event"] == "conflict"
 
 
@@ -173,7 +184,7 @@ def test_what_is_mended_before_it_is_told_is_not_told(pipeline: Pipeline, upkeep
     with pipeline.ledger.transaction() as tx:
         alarms.clear(tx, AlarmKind.MISSING_FILE, "key")
     task = claimed(pipeline)
-    assert upkeep.notify(task) == "no longer to be told"
+    assert told_by(pipeline).tell(task) == "no longer to be told"
 
 
 def test_old_studies_are_deleted_with_their_files_and_owed_ones_are_not(
@@ -269,6 +280,123 @@ def test_a_notifier_that_hangs_holds_one_lane_of_its_own(pipeline: Pipeline, upk
     raised(pipeline, AlarmKind.URGENT_FINDING)
     a_round(pipeline, upkeep)
     worker = Worker(pipeline, None, threading.Event())
-    begun = [task.destination for task in (worker.claim("delivery")[0] for _ in range(8)) if task is not None]
+    begun = [task.destination for task in (worker.claim("upkeep")[0] for _ in range(8)) if task is not None]
     assert sorted(begun) == ["notify it", "notify vet"]
-    assert worker.lanes["delivery"] > len(begun)
+    assert worker._upkeep_lanes["upkeep"] > len(begun)
+
+
+@pytest.fixture
+def clock(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The ledger's, told the time."""
+    stopped = SimpleNamespace(now=time.time())
+    monkeypatch.setattr(pipeline.ledger, "_clock", lambda: stopped.now)
+    return stopped
+
+
+@pytest.fixture
+def mails(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    kept: list[dict[str, Any]] = []
+    monkeypatch.setattr(node.notices, "send_notice", lambda _to, **said: kept.append(said))
+    return kept
+
+
+def sent(pipeline: Pipeline, upkeep: Upkeep, mails: list[dict[str, Any]]) -> list[tuple[str, bool]]:
+    """(subject, over) of what goes out in a round."""
+    before = len(mails)
+    a_round(pipeline, upkeep)
+    while notices(pipeline):
+        with pipeline.ledger.transaction() as tx:
+            task = tasks.claim(tx, "upkeep", connections={"notify it": 1, "notify vet": 1})
+        assert task is not None
+        told_by(pipeline).tell(task) if task.kind == "notify" else told_by(pipeline).tell_end(task)
+    return [(said["subject"], said["content"]["over"]) for said in mails[before:]]
+
+
+def test_who_was_told_is_told_that_it_is_over_and_nobody_else(
+    pipeline: Pipeline, upkeep: Upkeep, clock: SimpleNamespace, mails: list[dict[str, Any]]
+) -> None:
+    raised(pipeline, AlarmKind.DESTINATION_DOWN, key="pacs", minutes_ago=5)  # nobody was told of it yet
+    raised(pipeline, AlarmKind.MISSING_FILE)
+    raised(pipeline, AlarmKind.CONFLICT)
+    assert sorted(sent(pipeline, upkeep, mails)) == [
+        ("Houndsfield HOUNDSFIELD: one SOP Instance UID with two contents", False),
+        ("Houndsfield HOUNDSFIELD: the file of a received image is gone", False),
+    ]
+    with pipeline.ledger.transaction() as tx:
+        for alarm in alarms.open_alarms(tx):
+            if alarm.kind is AlarmKind.CONFLICT:
+                alarms.acknowledge(tx, alarm.id)  # which ends it: whoever did that knows
+            alarms.clear(tx, alarm.kind, alarm.key)
+    assert sent(pipeline, upkeep, mails) == []  # it may begin again at once
+    clock.now += 61
+    assert sent(pipeline, upkeep, mails) == [("Houndsfield HOUNDSFIELD: the file of a received image is back", True)]
+    assert mails[-1]["content"]["text"] == "This is over: something happened"
+    clock.now += 61
+    assert sent(pipeline, upkeep, mails) == []
+
+
+def test_what_comes_and_goes_is_told_once(
+    pipeline: Pipeline, upkeep: Upkeep, clock: SimpleNamespace, mails: list[dict[str, Any]]
+) -> None:
+    def ends() -> None:
+        with pipeline.ledger.transaction() as tx:
+            alarms.clear(tx, AlarmKind.BROKER_DOWN, "key")
+
+    told = []
+    for _ in range(3):
+        raised(pipeline, AlarmKind.BROKER_DOWN)
+        told += sent(pipeline, upkeep, mails)
+        clock.now += 10
+        ends()
+        told += sent(pipeline, upkeep, mails)
+        clock.now += 30
+    clock.now += 61
+    told += sent(pipeline, upkeep, mails)
+    assert [over for _, over in told] == [False, True]
+    raised(pipeline, AlarmKind.BROKER_DOWN)
+    assert [over for _, over in sent(pipeline, upkeep, mails)] == [False]
+
+
+def test_what_was_over_before_it_could_be_told_is_not_taken_back(
+    pipeline: Pipeline, upkeep: Upkeep, clock: SimpleNamespace, mails: list[dict[str, Any]]
+) -> None:
+    raised(pipeline, AlarmKind.BROKER_DOWN)
+    a_round(pipeline, upkeep)  # the notice waits
+    with pipeline.ledger.transaction() as tx:
+        alarms.clear(tx, AlarmKind.BROKER_DOWN, "key")
+    clock.now += 61
+    assert sent(pipeline, upkeep, mails) == []
+    clock.now += 61
+    assert sent(pipeline, upkeep, mails) == []
+
+
+def test_people_are_told_whatever_has_become_of_the_broker(pipeline: Pipeline, mails: list[dict[str, Any]]) -> None:
+    raised(pipeline, AlarmKind.BROKER_DOWN)
+    stop = threading.Event()
+    worker = Worker(pipeline, None, stop)
+    thread = threading.Thread(target=worker.run, args=(lambda _worker: stop.wait(20),))  # which is told of nothing
+    thread.start()
+    try:
+        wait_until(lambda: len(mails) == 1, what="the notice")
+    finally:
+        stop.set()
+        thread.join(20)
+
+
+def test_what_waits_for_a_destination_that_left_the_settings_is_an_alarm_until_it_is_given_up(
+    pipeline: Pipeline, upkeep: Upkeep
+) -> None:
+    with pipeline.ledger.transaction() as tx:
+        for number in range(3):
+            tasks.owe(tx, "deliver", str(number), queue="delivery", destination="old-pacs")
+        peers.unavailable(tx, "old-pacs", error="no answer")
+    a_round(pipeline, upkeep)
+    with pipeline.ledger.transaction() as tx:
+        (alarm,) = alarms.open_alarms(tx)
+        assert alarm.text.startswith("old-pacs is not in the settings any more, and 3 task(s) wait for it for ever")
+        for task_id in tasks.owed_to(tx, "old-pacs"):
+            tasks.cancel(tx, task_id)
+        assert unserved(tx, pipeline.settings) == {}
+    a_round(pipeline, upkeep)
+    with pipeline.ledger.reading() as tx:
+        assert alarms.open_alarms(tx) == []
