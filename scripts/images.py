@@ -15,7 +15,9 @@ HEAD = """# What becomes of odd images
 
 Of 53 files that real systems send, radiographs and others, whole and damaged: what is shown, what is refused, and why.
 Written by `make images`; a test keeps it true. `view` is what the header claims, before the pixels are asked; `spacing` says
-what the header's millimetres mean. What a person expects of each file is in `tests/unit/inference/shared_images.toml`.
+what the header's millimetres mean. Of several frames one is shown: the representative one if the object names it, the
+middle of a run (fluoroscopy, cine), else the first. What a person expects of each file is in
+`tests/unit/inference/shared_images.toml`.
 
 | file | outcome | rows × columns | decoder | view | spacing | notes |
 |---|---|---|---|---|---|---|

@@ -29,6 +29,7 @@ from domain.types import Radiograph
 from inference.reading import read_radiograph
 
 Pixels = np.ndarray[Any, np.dtype[Any]]
+HTJ2K_LOSSY = "1.2.840.10008.1.2.4.203"
 WHOLE_RANGE = {"WindowCenter": None, "WindowWidth": None}
 
 
@@ -48,6 +49,27 @@ def test_every_compression(tmp_path: Path, name: str) -> None:
     found = read(compressed_file(tmp_path / "a.dcm", name, pixels=pixels))
     np.testing.assert_allclose(found.pixels, pixels / (2**bits - 1), atol=2e-4 if name in LOSSLESS else 0.02)
     assert found.decoder
+
+
+@pytest.mark.parametrize("name", ["JPEG 2000 lossy", "HTJ2K lossy"])
+def test_lossy_wavelets_as_a_second_decoder_reads_them(tmp_path: Path, name: str) -> None:
+    """Within 3/255 of imagecodecs' own builds: of OpenJPEG, and of OpenJPH, which is another program."""
+    pixels = gradient(150, 190, bits=12)
+    if name == "HTJ2K lossy":
+        syntax, codestream = HTJ2K_LOSSY, bytes(imagecodecs.htj2k_encode(pixels, level=0.01, reversible=False))
+        theirs = np.asarray(imagecodecs.htj2k_decode(codestream))
+    else:
+        syntax, codestream = (
+            "1.2.840.10008.1.2.4.91",
+            bytes(imagecodecs.jpeg2k_encode(pixels, codecformat="j2k", reversible=False, level=50, bitspersample=12)),
+        )
+        theirs = np.asarray(imagecodecs.jpeg2k_decode(codestream))
+    assert (theirs != pixels).mean() > 0.5  # lossy it is
+    ds = dx_dataset(pixels=pixels, bits=12)
+    put_codestream(ds, codestream, syntax)
+    found = read(saved(ds, tmp_path / "a.dcm"))
+    assert found.decoder == "pylibjpeg-openjpeg"
+    assert np.abs(found.pixels - np.clip(theirs / 4095, 0, 1)).max() <= 3 / 255  # lossy values overshoot
 
 
 @pytest.mark.parametrize("called", [JPEG2000Lossless, "1.2.840.10008.1.2.4.70", JPEGLSLossless])
