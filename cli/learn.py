@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cli import learn_training
 from cli.common import JsonOption, print_json, print_table
 from metalearner.collection import Collection, Part
 from metalearner.splits import refuse_leaks
@@ -34,3 +35,8 @@ def inspect(collection: CollectionArgument, json: JsonOption = False) -> None:
 @app.callback()
 def learn() -> None:
     """A group even while it has one command."""
+
+
+app.command("task")(learn_training.task)
+app.command("train")(learn_training.train)
+app.command("package")(learn_training.package)

@@ -28,7 +28,7 @@ from typing import Any
 
 import optuna
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from metalearner import export, live, quality
 from metalearner.collection import RUNS, Collection, Part
@@ -37,9 +37,9 @@ from metalearner.live import Line, Told
 from metalearner.splits import refuse_leaks
 from metalearner.tasks import RUN, Recipe, Task, TaskInvalid, first_recipe, write_json
 from metalearner.training import WEIGHTS, Limits, Moment, Trained, answers, load_network, train
+from metalearner.trials import as_suggested, at_rung, beats, picked, recipe_of, suggest
 
 STUDY, PLAN = "study.sqlite3", "plan.json"
-PICKS = ("knee", "best", "fastest")
 RUNGS = (0.25, 0.5)
 _LEAST_AT_RUNG = 3  # trials that have come so far, before one is compared with them
 _RANDOM_TRIALS = 6  # before TPE has enough to go by
@@ -86,7 +86,7 @@ class Search:
             load_if_exists=True,
         )
         if not self.study.get_trials(deepcopy=False):
-            self.study.enqueue_trial(_as_suggested(first_recipe(self.task)))
+            self.study.enqueue_trial(as_suggested(first_recipe(self.task)))
 
     def run(self, pick: str) -> Path:
         """Search what is left of the plan, pick, finish. TaskInvalid where nothing can be learnt or picked."""
@@ -101,9 +101,7 @@ class Search:
     def front(self) -> list[FrozenTrial]:
         """The trials that no other beats in both, the fastest first; those that were ended early left out."""
         whole = [one for one in self._told() if self._record(one.number)["ended_by"] != "stopped"] or self._told()
-        return sorted(
-            (one for one in whole if not any(_beats(other, one) for other in whole)), key=lambda one: one.values[1]
-        )
+        return sorted((one for one in whole if not any(beats(other, one) for other in whole)), key=lambda one: one.values[1])
 
     def examples(self, recipe: Recipe, part: Part, *, labelled: bool = True) -> Examples:
         key = (recipe.rows, recipe.columns, part)
@@ -332,71 +330,6 @@ class Search:
             except BlockingIOError as error:
                 raise TaskInvalid(f"the run {self.folder.name} is being trained by another process") from error
             yield
-
-
-def suggest(trial: Trial, task: Task) -> None:
-    wanted = task.search
-    trial.suggest_categorical("family", wanted.families)
-    trial.suggest_categorical("width", wanted.widths)
-    trial.suggest_categorical("input", [f"{rows}x{columns}" for rows, columns in task.input.sizes])
-    trial.suggest_categorical("loss", wanted.losses)
-    trial.suggest_float("rate", 3e-4, 6e-3, log=True)
-    trial.suggest_float("weight_decay", 1e-4, 5e-2, log=True)
-    trial.suggest_float("dropout", 0.0, 0.5)
-    trial.suggest_float("geometry", 0.0, 1.0)
-    trial.suggest_float("grays", 0.0, 1.0)
-
-
-def _as_suggested(recipe: Recipe) -> dict[str, Any]:
-    names = ("family", "width", "loss", "rate", "weight_decay", "dropout", "geometry", "grays")
-    return {"input": f"{recipe.rows}x{recipe.columns}", **{name: getattr(recipe, name) for name in names}}
-
-
-def recipe_of(trial: FrozenTrial, task: Task) -> Recipe:
-    """KeyError where not all of it has been chosen."""
-    chosen = dict(trial.params)
-    rows, columns = (int(side) for side in chosen.pop("input").split("x"))
-    said = {"rows": rows, "columns": columns, "batch": task.search.batch, **chosen}
-    return Recipe.from_json(said)
-
-
-def picked(front: list[FrozenTrial], pick: str) -> FrozenTrial:
-    """knee: the farthest from the line between the fastest and the best. A number is a trial's. TaskInvalid for others."""
-    if not front:
-        raise TaskInvalid("no trial has come to an end: give it more minutes, or the task a longer most_latency_ms")
-    if pick == "fastest":
-        return front[0]
-    if pick == "best":
-        return max(front, key=lambda one: (one.values[0], -one.values[1]))
-    if pick == "knee":
-        return _knee(front)
-    found = next((one for one in front if str(one.number) == pick), None)
-    if found is None:
-        there = ", ".join(str(one.number) for one in front)
-        raise TaskInvalid(f"--pick takes {', '.join(PICKS)} or a trial of the front: {there}; not {pick}")
-    return found
-
-
-def _knee(front: list[FrozenTrial]) -> FrozenTrial:
-    """Both aims as shares of their ranges, latency by its logarithm: twice as long is twice as long."""
-    qualities, costs = [one.values[0] for one in front], [math.log(one.values[1]) for one in front]
-
-    def share(value: float, among: list[float]) -> float:
-        return (value - min(among)) / (max(among) - min(among)) if max(among) > min(among) else 0.0
-
-    return max(
-        front, key=lambda one: (share(one.values[0], qualities) - share(math.log(one.values[1]), costs), one.values[0])
-    )
-
-
-def _beats(one: FrozenTrial, other: FrozenTrial) -> bool:
-    as_good = one.values[0] >= other.values[0] and one.values[1] <= other.values[1]
-    return as_good and (tuple(one.values) != tuple(other.values) or one.number < other.number)
-
-
-def at_rung(curve: list[tuple[float, float]], rung: float) -> float:
-    """The best quality by the time that a trial had come so far, NaN where it never did."""
-    return max((value for at, value in curve if at <= rung + 0.05), default=math.nan) if curve[-1][0] >= rung else math.nan
 
 
 def _keep_plan(path: Path, plan: Plan) -> None:

@@ -10,7 +10,7 @@ import tomllib
 from collections import Counter
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -29,6 +29,7 @@ INPUT = "image"
 _MULTIPLE = 32  # of rows and columns: the networks halve their maps five times
 
 Kind = Literal["classification", "landmarks", "boxes", "masks", "findings"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Family = Literal["densenet", "efficientnet", "unet"]
 Size = Literal["small", "medium", "large"]
 Loss = Literal["bce", "focal", "asymmetric"]
@@ -200,13 +201,29 @@ def load_task(path: Path) -> Task:
 
 def load_run(run: Path) -> tuple[Task, Recipe, Path]:
     """What a finished run was for, what was taught, and its weights. TaskInvalid where it is not finished."""
+    said = load_run_record(run)
     try:
-        said = json.loads((run / RUN).read_text(encoding="utf-8"))
         return Task.model_validate(said["task"]), Recipe.from_json(said["recipe"]), run / said["weights"]
-    except OSError as error:
-        raise TaskInvalid(f"{run} holds no finished training, it has no {RUN}; go on with `learn train`") from error
     except (ValueError, LookupError, TypeError) as error:
         raise TaskInvalid(f"{run / RUN} is not what this version of `learn train` writes") from error
+
+
+def load_run_record(run: Path) -> dict[str, Any]:
+    """run.json. TaskInvalid where the run is not finished."""
+    try:
+        said = json.loads((run / RUN).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TaskInvalid(f"{run} holds no finished training, it has no {RUN}; go on with `learn train`") from error
+    except ValueError as error:
+        raise TaskInvalid(f"{run / RUN} is no JSON") from error
+    return dict(said)
+
+
+def as_kind(said: str) -> Kind | None:
+    """None for nothing said. TaskInvalid for a kind that there is not."""
+    if said and said not in KINDS:
+        raise TaskInvalid(f"a kind of task is {', '.join(KINDS)}, not {said}")
+    return KINDS[KINDS.index(said)] if said else None
 
 
 def write_json(path: Path, content: Any) -> None:
