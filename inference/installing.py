@@ -14,7 +14,7 @@ from PIL import Image
 
 from domain.errors import ModelFailed, ModelInvalid
 from inference.checking import answer_to_sample, check_package
-from inference.manifest import CARD, EXPECTED, MANIFEST, SAMPLE, SIGNATURE, WEIGHTS
+from inference.manifest import CARD, EXPECTED, FINGERPRINT, MANIFEST, SAMPLE, SIGNATURE, WEIGHTS
 from inference.package import ModelPackage, load_package
 from inference.plane import Grays, fit
 from inference.runtime import OnnxRuntime
@@ -46,7 +46,7 @@ def add_package(source: Path, folder: Path, *, trusted_keys: Sequence[str], sign
     with tempfile.TemporaryDirectory(dir=folder, prefix=".adding-") as name:
         copy = Path(name) / target.name
         copy.mkdir(mode=0o755)
-        for file in (MANIFEST, WEIGHTS, CARD, SAMPLE, EXPECTED, SIGNATURE):
+        for file in (MANIFEST, WEIGHTS, CARD, SAMPLE, EXPECTED, SIGNATURE, FINGERPRINT):
             if (source / file).is_file():
                 shutil.copyfile(source / file, copy / file)
         load_package(copy)  # what was copied is what was checked

@@ -15,6 +15,7 @@ CARD = "CARD.md"
 SAMPLE = "sample.png"
 EXPECTED = "expected.json"
 SIGNATURE = "package.toml.sig"
+FINGERPRINT = "fingerprint.json"
 
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
