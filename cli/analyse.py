@@ -65,7 +65,7 @@ def _as_json(analysis: Analysis) -> dict[str, Any]:
     return {
         "studies": [_study(study) for study in analysis.studies],
         "rejected": [
-            {"path": str(item.path), "reason": terms.reason(item.reason, Language.ENGLISH)} for item in analysis.rejected
+            {"path": _said(item.path), "reason": terms.reason(item.reason, Language.ENGLISH)} for item in analysis.rejected
         ],
     }
 
@@ -78,7 +78,7 @@ def _study(study: AnalysedStudy) -> dict[str, Any]:
         "reports": [_report(report) for report in study.reports],
         "images": [
             {
-                "path": str(item.path),
+                "path": _said(item.path),
                 "sop_instance_uid": item.answer.ref.sop_instance_uid,
                 "outcome": item.answer.outcome.value,
                 "reason": _reason(item.answer),
@@ -187,11 +187,12 @@ def _print(analysis: Analysis) -> None:
     for study in analysis.studies:
         console.print(f"Study {study.study_instance_uid}")
         for item in study.images:
+            name = _said(item.path.name)
             findings = [finding for model in item.answer.models for finding in model.findings]
             for finding in findings:
-                console.print(f"  {item.path.name}: {_words(finding)}")
+                console.print(f"  {name}: {_words(finding)}")
             if not findings:
-                console.print(f"  {item.path.name}: {item.answer.outcome.value}: {_reason(item.answer)}")
+                console.print(f"  {name}: {item.answer.outcome.value}: {_reason(item.answer)}")
         for report in study.reports:
             if report.model:
                 model = f"{report.model.name} {report.model.version} ({report.model.clinical_status})"
@@ -201,12 +202,17 @@ def _print(analysis: Analysis) -> None:
     strange = [each for each in analysis.rejected if each.reason.details.get("error") == NOT_DICOM]
     for refused in analysis.rejected:
         if len(strange) == 1 or refused not in strange:
-            console.print(f"rejected {refused.path}: {terms.reason(refused.reason, Language.ENGLISH)}")
+            console.print(f"rejected {_said(refused.path)}: {terms.reason(refused.reason, Language.ENGLISH)}")
     images = [item for study in analysis.studies for item in study.images]
     measured = sum(any(finding.measurements for m in item.answer.models for finding in m.findings) for item in images)
     console.print(f"{_count(len(images), 'image')}, {measured} measured; {_count(len(analysis.rejected), 'file')} not read.")
     if len(strange) > 1:
         console.print(f"{len(strange)} of the files are no DICOM files.")
+
+
+def _said(path: Path | str) -> str:
+    """A name on a disk is bytes: what is no UTF-8 is written as \\udcff, or nothing could print it."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _count(number: int, noun: str) -> str:
