@@ -1,0 +1,126 @@
+"""Labels from CVAT, "CVAT for images 1.1": its XML, or the zip with annotations.xml inside.
+
+Boxes, polygons and masks are findings; points are landmarks; a tag says that the image shows something. A tag with an
+attribute `answer` (present, absent, unsure) says that instead: what `learn suggest` exports is made so.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from xml.etree.ElementTree import Element, ParseError  # parsed by defusedxml
+
+import numpy as np
+
+from metalearner.labelling import Box, Labels, Mask, Points, finite
+from metalearner.labels.coco import outlines
+from metalearner.labels.said import LabelsInvalid, Said, concept_of, marked, numbered
+
+ANNOTATIONS = "annotations.xml"
+ANSWER, PRESENT, ABSENT, UNSURE = "answer", "present", "absent", "unsure"
+_LARGEST_BYTES = 1 << 30
+_ELLIPSE_POINTS = 32
+
+
+def read_cvat(path: Path, *, unmarked_is_absent: bool) -> list[Said]:
+    """LabelsInvalid names the image by its number. unmarked_is_absent: each was looked through for all drawn labels."""
+    root = _root(path)
+    kinds = {
+        (label.findtext("name") or ""): (label.findtext("type") or "any") for label in root.iterfind(".//meta//labels/label")
+    }
+    pointed = {point.get("label", "") for kind in ("points", "skeleton") for point in root.iterfind(f".//image/{kind}")}
+    looked_for = [
+        concept_of(name) for name, kind in kinds.items() if name not in pointed and kind not in ("points", "skeleton")
+    ]
+    found = []
+    for image in root.iterfind("image"):
+        try:
+            labels = _labels(image, looked_for if unmarked_is_absent else [])
+            size = (int(image.get("width", "0")), int(image.get("height", "0")))
+        except (ValueError, KeyError) as error:
+            raise LabelsInvalid(f"{path.name}, image {image.get('id')}: a mark cannot be read ({error})") from None
+        if labels.classes or labels.points or labels.grades:
+            place = f"image {image.get('id')}"
+            found.append(Said(labels=labels, place=place, image=image.get("name", ""), size=size if all(size) else None))
+    return found
+
+
+def _root(path: Path) -> Element:
+    import defusedxml  # part of the extra
+    from defusedxml.ElementTree import fromstring
+
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                inside = next((one for one in archive.infolist() if Path(one.filename).name == ANNOTATIONS), None)
+                if inside is None or inside.file_size > _LARGEST_BYTES:
+                    raise LabelsInvalid(f"{path.name}: holds no {ANNOTATIONS}; export it as CVAT for images 1.1")
+                content = archive.read(inside)
+        else:
+            content = path.read_bytes()
+        root: Element = fromstring(content)
+    except (ParseError, zipfile.BadZipFile, defusedxml.DefusedXmlException) as error:
+        raise LabelsInvalid(f"{path.name}: is no XML that can be read ({type(error).__name__})") from None
+    if root.tag != "annotations":
+        raise LabelsInvalid(f"{path.name}: is no CVAT for images 1.1, its first element is {root.tag}")
+    return root
+
+
+def _labels(image: Element, looked_for: list[str]) -> Labels:
+    boxes: list[Box] = []
+    masks: list[Mask] = []
+    points: list[tuple[str, tuple[float, float]]] = []
+    classes: dict[str, float] = {}
+    unsure: set[str] = set()
+    for mark in image:
+        name = mark.get("label", "")
+        concept = concept_of(name)
+        if mark.tag == "box":
+            edges = [finite(mark.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr")]
+            boxes.append(Box(concept=concept, left=edges[0], top=edges[1], right=edges[2], bottom=edges[3]))
+        elif mark.tag in ("polygon", "ellipse", "mask"):
+            masks.append(Mask(concept=concept, polygons=_rings(mark)))
+        elif mark.tag == "points":
+            points += [(name, at) for at in _points(mark.attrib["points"])]
+        elif mark.tag == "skeleton":
+            points += [
+                (point.get("label", ""), _points(point.attrib["points"])[0])
+                for point in mark.iterfind("points")
+                if point.get("outside") != "1"
+            ]
+        elif mark.tag == "tag":
+            said = next((one.text or "" for one in mark.iterfind("attribute") if one.get("name") == ANSWER), PRESENT)
+            if said.strip() in (PRESENT, ABSENT):
+                classes[concept] = float(said.strip() == PRESENT)
+            else:
+                unsure.add(concept)
+    labels = marked(boxes=boxes, masks=masks, points=numbered(points), classes=classes, looked_for=looked_for)
+    return replace(labels, classes={name: value for name, value in labels.classes.items() if name not in unsure})
+
+
+def _points(given: str) -> Points:
+    """ "x,y;x,y"."""
+    pairs = [one.split(",") for one in given.split(";") if one]
+    if not pairs or any(len(pair) != 2 for pair in pairs):
+        raise ValueError("points are x,y;x,y")
+    return tuple((finite(column), finite(row)) for column, row in pairs)
+
+
+def _rings(mark: Element) -> tuple[Points, ...]:
+    if mark.tag == "polygon":
+        ring = _points(mark.attrib["points"])
+        if len(ring) < 3:
+            raise ValueError("a polygon has at least three points")
+        return (ring,)
+    if mark.tag == "ellipse":
+        centre, radius = ([finite(mark.attrib[key]) for key in keys] for keys in (("cx", "cy"), ("rx", "ry")))
+        turn = np.linspace(0, 2 * np.pi, _ELLIPSE_POINTS, endpoint=False)
+        columns, rows = centre[0] + radius[0] * np.cos(turn), centre[1] + radius[1] * np.sin(turn)
+        return (tuple(zip(columns.tolist(), rows.tolist(), strict=True)),)
+    left, top, width, height = (int(finite(mark.attrib[key])) for key in ("left", "top", "width", "height"))
+    runs = [int(one) for one in mark.attrib["rle"].split(",")]
+    if sum(runs) != width * height or min(runs) < 0:
+        raise ValueError("the run lengths do not fill the mask")
+    inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)  # the first run is outside
+    return tuple(tuple((column + left, row + top) for column, row in ring) for ring in outlines(inside))
