@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import astuple
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -140,10 +142,17 @@ class _Head(Section):
         return self.name or str(getattr(self, "kind", ""))
 
 
+def _comparable(gates: Gates) -> Gates:
+    numbers = [number for gate in astuple(gates) for number in (gate if isinstance(gate, tuple) else (gate,))]
+    if any(math.isnan(number) for number in numbers):
+        raise ValueError("a gate that is no number lets everything pass")
+    return gates
+
+
 class HeartHead(_Head):
     kind: Literal["vertebral-heart-score"]
     concept: Concept
-    operating_points: Gates = Gates()
+    operating_points: Annotated[Gates, AfterValidator(_comparable)] = Gates()
 
     @property
     def reads(self) -> frozenset[str]:

@@ -50,6 +50,11 @@ def test_another_version_and_other_weights_are_other_devices(tmp_path: Path) -> 
             "[head.operating_points]\ncoherense = 0.5\n[performance]",
             "package.toml, head.1.operating_points.coherense: Unexpected keyword argument",
         ),
+        (
+            "[performance]",
+            "[head.operating_points]\naxis_ratio = [0.8, nan]\n[performance]",
+            "package.toml, head.1.operating_points: a gate that is no number lets everything pass",
+        ),
         ("opset = ", "opset ", "package.toml is not TOML"),
     ],
 )
