@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from cli.common import DEFAULT_FILE, ConfigOption, JsonOption, console, moment, print_json, print_table, settings_from
+from cli.common import (
+    DEFAULT_FILE,
+    ConfigOption,
+    JsonOption,
+    console,
+    in_words,
+    moment,
+    print_json,
+    print_table,
+    settings_from,
+)
 from domain.errors import NotFound
 from ledger import alarms
 from node.parts import open_ledger
@@ -25,7 +35,10 @@ def list_alarms(config: ConfigOption = DEFAULT_FILE, json: JsonOption = False) -
         return
     print_table(
         ("alarm", "kind", "since", "seen", "what"),
-        [(row.id, row.kind.value, moment(row.since), moment(row.acknowledged_at), row.text) for row in rows],
+        [
+            (row.id, row.kind.value, in_words(moment(row.since)), in_words(moment(row.acknowledged_at)), row.text)
+            for row in rows
+        ],
         none="No alarm is open.",
     )
 

@@ -51,6 +51,11 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, no
     console.print(table)
 
 
+def in_words(moment: str | None) -> str | None:
+    """What `moment` says, for a person: 2026-11-22 22:31:05 UTC."""
+    return None if moment is None else moment.replace("T", " ").replace("+00:00", " UTC")
+
+
 def moment(seconds: float | None) -> str | None:
     """A ledger time as ISO 8601 in UTC."""
     return None if seconds is None else datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="seconds")

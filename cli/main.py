@@ -14,6 +14,7 @@ from cli import (
     learn,
     models,
     network,
+    notify,
     parts,
     phantom,
     reanalyse,
@@ -48,6 +49,7 @@ app.command("backup")(backup.backup)
 app.add_typer(settings.app, name="config")
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(alarms.app, name="alarms")
+app.add_typer(notify.app, name="notify")
 app.add_typer(models.app, name="models")
 app.add_typer(phantom.app, name="phantom")
 app.add_typer(learn.app, name="learn")

@@ -1,6 +1,8 @@
-"""`status`: is the node well? Exit status 0 only if the listener answers a C-ECHO and live workers serve every queue.
+"""`status`: is the node well? Exit status 0 only if the listener answers a C-ECHO and takes images, and live workers serve
+every queue.
 
-Results that a PACS refused are alarms and change nothing of it: the node is well, and restarting it would mend nothing.
+A PACS that is down, or refuses results, changes nothing of it: the node is well, and restarting it would mend nothing. It is
+the first thing that is said.
 """
 
 from __future__ import annotations
@@ -12,7 +14,17 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.common import DEFAULT_FILE, ConfigOption, JsonOption, console, moment, print_json, print_table, settings_from
+from cli.common import (
+    DEFAULT_FILE,
+    ConfigOption,
+    JsonOption,
+    console,
+    in_words,
+    moment,
+    print_json,
+    print_table,
+    settings_from,
+)
 from config.settings import Settings
 from delivery.echo import echo
 from domain.errors import HoundsfieldError, PeerUnavailable, SettingsInvalid
@@ -20,6 +32,7 @@ from domain.types import Peer
 from ledger import alarms, peers
 from ledger import status as ledger_status
 from node import upkeep
+from node.lines import unserved, unserved_in_words
 from node.models import used_packages
 from node.parts import open_ledger
 from node.supervisor import supervised
@@ -84,12 +97,15 @@ def _collect(settings: Settings) -> dict[str, Any]:
         done = ledger_status.done_by_day(tx, days=1)
         open_alarms = alarms.open_alarms(tx)
         parts = supervised(tx)
+        left = unserved(tx, settings)
     disk = shutil.disk_usage(settings.node.data_dir)
     fresh = [name for name, age in workers.items() if age <= FRESH_SECONDS]
     queues = {queue: sum(queue in notes.get(name, "").split() for name in fresh) for queue in QUEUES}
     unverified = {to.name for to in settings.destination if to.verify == "none"}
-    return {
-        "ok": listener is None and all(queues.values()) and models["models_error"] is None,
+    refusing = disk.free < settings.disk.refuse_below_megabytes * MEGABYTE
+    report = {
+        "ok": listener is None and not refusing and all(queues.values()) and models["models_error"] is None,
+        "refusing_images": refusing,
         "listener": {"answers": listener is None, "error": listener},
         "workers": {
             "alive": len(fresh),
@@ -115,6 +131,8 @@ def _collect(settings: Settings) -> dict[str, Any]:
                 "name": row.name,
                 "up": row.down_since is None,
                 "down_since": moment(row.down_since),
+                "next_try_at": moment(row.next_try_at),
+                "configured": row.name in names,
                 "tried": row.last_ok_at is not None or row.down_since is not None,
                 "last_error": row.last_error,
                 "last_refusal": row.last_refusal,
@@ -127,7 +145,9 @@ def _collect(settings: Settings) -> dict[str, Any]:
                 "dead": row.states.get("DEAD", 0),
             }
             for row in destinations
+            if row.name in names or row.name in left or {"REFUSED", "DEAD"} & row.states.keys()
         ],
+        "unserved": left,
         "unknown_senders": [
             {
                 "calling_ae": row.calling_ae,
@@ -147,6 +167,24 @@ def _collect(settings: Settings) -> dict[str, Any]:
         },
         **models,
     }
+    return report | {"attention": _attention(report)}
+
+
+def _attention(report: dict[str, Any]) -> list[str]:
+    """What must not be overlooked though the listener answers."""
+    disk, said = report["disk"], []
+    if report["refusing_images"]:
+        said.append(
+            f"IMAGES ARE REFUSED: the disk of data_dir has {disk['free_bytes'] // MEGABYTE} MB left, and [disk] "
+            f"refuse_below_megabytes is {disk['refuse_below_bytes'] // MEGABYTE}. Consoles keep theirs; make room."
+        )
+    for row in report["destinations"]:
+        if row["configured"] and not row["up"]:
+            tried = f"next try {in_words(row['next_try_at'])}" if row["next_try_at"] else "nothing is to be tried now"
+            waits = f"{row['waiting']} document(s) wait, {tried}"
+            said.append(f"{row['name']} IS DOWN since {in_words(row['down_since'])}: {waits}. {row['last_error']}")
+    said += [f"{unserved_in_words(name, count)}." for name, count in report["unserved"].items()]
+    return said
 
 
 def _disk(disk: dict[str, int]) -> str:
@@ -182,6 +220,8 @@ def _models(settings: Settings) -> dict[str, Any]:
 
 
 def _print(report: dict[str, Any]) -> None:
+    for said in report["attention"]:
+        console.print(said)
     listener = "answers" if report["listener"]["answers"] else f"DOES NOT ANSWER: {report['listener']['error']}"
     alive = report["workers"]["alive"]
     console.print(f"Listener    {listener}")
@@ -202,7 +242,7 @@ def _print(report: dict[str, Any]) -> None:
     for row in report["parts"]:
         if row["restarts"]:
             again = f"started again {row['restarts']} times, the last time after {row['last_exit']}"
-            console.print(f"Part        {row['name']} on {row['host']}: {again}, {row['last_exit_at']}")
+            console.print(f"Part        {row['name']} on {row['host']}: {again}, {in_words(row['last_exit_at'])}")
     for model in report["models"]:
         console.print(f"Model       {model['name']} {model['version']} ({model['clinical_status']})")
     if report["models_error"]:
@@ -218,7 +258,8 @@ def _print(report: dict[str, Any]) -> None:
         none="No destination is configured.",
     )
     for row in report["alarms"]:
-        console.print(f"ALARM {row['id']:<5} {row['text']} (since {row['since']}{', seen' if row['acknowledged'] else ''})")
+        seen = ", seen" if row["acknowledged"] else ""
+        console.print(f"ALARM {row['id']:<5} {row['text']} (since {in_words(row['since'])}{seen})")
     for row in report["destinations"]:
         if row["last_error"]:
             console.print(f"{row['name']}: {row['last_error']}")
@@ -228,7 +269,7 @@ def _print(report: dict[str, Any]) -> None:
     if report["unknown_senders"]:
         console.print("Unknown senders:")
         for row in report["unknown_senders"]:
-            console.print(f"  {row['reason']} ({row['times']} times, last {row['last_at']})")
+            console.print(f"  {row['reason']} ({row['times']} times, last {in_words(row['last_at'])})")
 
 
 def _unread(row: dict[str, Any]) -> str:
@@ -236,6 +277,8 @@ def _unread(row: dict[str, Any]) -> str:
 
 
 def _state(row: dict[str, Any]) -> str:
+    if not row["configured"]:
+        return "NOT IN THE SETTINGS"
     if row["down_since"]:
-        return f"DOWN since {row['down_since']}"
+        return f"DOWN since {in_words(row['down_since'])}"
     return "up" if row["tried"] else "not tried yet"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import difflib
 import ipaddress
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from config.faults import examine
 from config.profiles import PROFILES, Profile
 from domain.errors import SettingsInvalid
 from domain.types import AlarmKind, DocumentKind, Language, Peer, Region, Species, SrGeometry, Style, View
@@ -62,9 +62,6 @@ Network = Annotated[str, AfterValidator(_network)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Days = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-_SECRETS = ("database_url", "broker_url", "url", "username", "password", "token")  # never repeated in an error
 
 
 class _Section(BaseModel):
@@ -208,7 +205,7 @@ class Destination(_Section):
 
 
 class Notify(_Section):
-    """Who is told when a person is needed. What is sent names studies by their place in the node, never an animal."""
+    """Who is told when a person is needed. What is sent names studies by their UID or place in the node, never an animal."""
 
     name: Annotated[str, Field(min_length=1)]
     kind: Literal["mail", "webhook"]
@@ -281,6 +278,9 @@ class Model(_Section):
         return self
 
 
+_Named = Modality | Destination | Notify | Model
+
+
 class Settings(_Section):
     node: Node = Node()
     study: Study = Study()
@@ -292,22 +292,26 @@ class Settings(_Section):
     models: Models = Models()
     model: tuple[Model, ...] = ()
 
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> Settings:
-        for section, names in (
-            ("modality", [item.name for item in self.modality]),
-            ("destination", [item.name for item in self.destination]),
-            ("notify", [item.name for item in self.notify]),
-            ("model", [f"{item.name} {item.version}".strip() for item in self.model]),
-        ):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise ValueError(f"[[{section}]] name {twice[0]!r} is used twice")
-        return self
+    @field_validator("modality", "destination", "notify", "model")
+    @classmethod
+    def _names_are_unique(cls, blocks: tuple[_Named, ...], about: ValidationInfo) -> tuple[_Named, ...]:
+        names = [f"{block.name} {block.version}".strip() if isinstance(block, Model) else block.name for block in blocks]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"[[{about.field_name}]] name {twice[0]!r} is used twice")
+        return blocks
 
 
 def load(path: Path) -> Settings:
     """Read a settings file; relative paths in it are relative to the file. SettingsInvalid names every fault by key."""
+    settings, faults = look_into(path)
+    if faults:
+        raise SettingsInvalid(faults)
+    return settings
+
+
+def look_into(path: Path) -> tuple[Settings, list[str]]:
+    """What of a settings file is right, and every fault in it. SettingsInvalid where it cannot be read at all."""
     try:
         text = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark in front
     except OSError as error:
@@ -318,12 +322,12 @@ def load(path: Path) -> Settings:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsInvalid([f"{path}: is not TOML: {error}"]) from error
-    settings = parse(content)
+    settings, faults = examine(Settings, content)
     base = path.resolve().parent
     node = settings.node.model_copy(update={"data_dir": base / settings.node.data_dir})
     models = settings.models.model_copy(update={"dir": str(base / settings.models.dir) if settings.models.dir else ""})
     destinations = tuple(_placed(to, base) for to in settings.destination)
-    return settings.model_copy(update={"node": node, "models": models, "destination": destinations})
+    return settings.model_copy(update={"node": node, "models": models, "destination": destinations}), faults
 
 
 def _placed(to: Destination, base: Path) -> Destination:
@@ -333,34 +337,7 @@ def _placed(to: Destination, base: Path) -> Destination:
 
 def parse(content: dict[str, Any]) -> Settings:
     """SettingsInvalid names every fault by key and says what it would accept."""
-    try:
-        return Settings.model_validate(content)
-    except ValidationError as error:
-        raise SettingsInvalid([_fault(item["loc"], item["msg"], item.get("input")) for item in error.errors()]) from error
-
-
-def _keys_beside(location: tuple[int | str, ...]) -> tuple[str, ...]:
-    """What the section that holds a key knows."""
-    section: type[BaseModel] = Settings
-    for part in location[:-1]:
-        if isinstance(part, str) and part in section.model_fields:
-            annotation = section.model_fields[part].annotation
-            inner = (each for each in (annotation, *get_args(annotation)) if isinstance(each, type))
-            section = next((each for each in inner if issubclass(each, BaseModel)), section)
-    return tuple(section.model_fields)
-
-
-def _fault(location: tuple[int | str, ...], message: str, given: object) -> str:
-    key = ""
-    for part in location:
-        key += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if key else str(part)
-    if message == "Extra inputs are not permitted":
-        near = difflib.get_close_matches(str(location[-1]), _keys_beside(location), n=1)
-        return f"{key}: there is no such key" + (f"; did you mean {near[0]}?" if near else "")
-    if message.startswith("Tuple should have at least 1 item"):
-        return f"{key}: name at least one, or leave the key out"
-    if message == "Input should be a valid tuple" and location[-1] in ("modality", "destination", "notify", "model"):
-        return f"{key}: write it with two brackets, [[{key}]]"
-    said = message.removeprefix("Value error, ")
-    shown = isinstance(given, str | int | float) and location[-1] not in _SECRETS
-    return f"{key or 'settings'}: {said}" + (f" (it is {given!r})" if shown else "")
+    settings, faults = examine(Settings, content)
+    if faults:
+        raise SettingsInvalid(faults)
+    return settings

@@ -44,6 +44,7 @@ class Database(Protocol):
     reading: ClassVar[dict[str, Any]]  # execution options of a transaction that only reads
     one_writer: ClassVar[bool]
 
+    def is_there(self) -> bool: ...
     def engine(self) -> sa.Engine: ...
     def turn(self) -> AbstractContextManager[None]: ...
     def now(self, connection: sa.Connection) -> float: ...
@@ -64,6 +65,10 @@ class Sqlite:
         self._path = path
         self._line = path.with_suffix(".line")
         self._turn = threading.Lock()
+
+    def is_there(self) -> bool:
+        """Connecting would make it."""
+        return self._path.is_file()
 
     def engine(self) -> sa.Engine:
         engine = sa.create_engine(
@@ -172,6 +177,9 @@ class Postgresql:
 
     def __init__(self, url: str) -> None:
         self._url = url
+
+    def is_there(self) -> bool:
+        return True
 
     def engine(self) -> sa.Engine:
         engine = sa.create_engine(

@@ -22,9 +22,8 @@ _version = sa.table("alembic_version", sa.column("version_num"))
 
 def migrate(engine: sa.Engine, database: Database, root: Path) -> None:
     """SettingsInvalid when a newer version wrote the database: this one would misread it."""
-    with engine.execution_options(**database.reading).connect() as connection:
-        if _number(connection) == NEWEST:
-            return
+    if is_newest(engine, database):
+        return
     with engine.begin() as connection:
         database.lock(connection, ("migration",))
         number = _number(connection)
@@ -32,6 +31,11 @@ def migrate(engine: sa.Engine, database: Database, root: Path) -> None:
             _create(connection)
         elif number != NEWEST:
             _upgrade(connection, number, root)
+
+
+def is_newest(engine: sa.Engine, database: Database) -> bool:
+    with engine.execution_options(**database.reading).connect() as connection:
+        return _number(connection) == NEWEST
 
 
 def _number(connection: sa.Connection) -> str | None:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from domain.errors import StorageUnavailable
 from ledger import schema
 from ledger.databases import LOCK_WAIT_SECONDS, Database, Insert, Postgresql, Sqlite, first_line
-from ledger.migrate import migrate
+from ledger.migrate import is_newest, migrate
 from ledger.together import Together
 from ledger.wake import Changes, Wake
 
@@ -83,7 +83,7 @@ class Ledger:
         except OSError as error:
             raise StorageUnavailable(f"data folder {data_dir}: {error.strerror}") from error
         self._clock = clock
-        self._database: Database = Postgresql(database_url) if database_url else Sqlite(self._root / "ledger.sqlite")
+        self._database = _database(self._root, database_url)
         self._engine = self._database.engine()
         self._statements: dict[Callable[..., sa.Executable], sa.Executable] = {}
         self._together = Together(self.transaction, wait_seconds=LOCK_WAIT_SECONDS) if self._database.one_writer else None
@@ -142,6 +142,27 @@ class Ledger:
     def close(self) -> None:
         self._wake.close()
         self._engine.dispose()
+
+
+def existing(data_dir: Path, *, database_url: str = "") -> Ledger | None:
+    """The ledger, to be looked into; None where none was written yet, or another version's. It is neither made nor migrated.
+
+    StorageUnavailable when the database does not answer.
+    """
+    database = _database(data_dir.absolute(), database_url)
+    if not database.is_there():
+        return None
+    engine = database.engine()
+    try:
+        with _mapped():
+            newest = is_newest(engine, database)
+    finally:
+        engine.dispose()
+    return Ledger(data_dir, database_url=database_url) if newest else None
+
+
+def _database(root: Path, database_url: str) -> Database:
+    return Postgresql(database_url) if database_url else Sqlite(root / "ledger.sqlite")
 
 
 @contextmanager

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from domain.errors import NotFound
-from domain.types import DeliveryState, Document, DocumentKind, ImageAnswer, InstanceRef, Outcome, Reason, Species
-from ledger import documents, images, tasks
+from domain.types import (
+    AlarmKind,
+    DeliveryState,
+    Document,
+    DocumentKind,
+    ImageAnswer,
+    InstanceRef,
+    Outcome,
+    Reason,
+    Species,
+)
+from ledger import alarms, documents, images, peers, tasks
 from ledger.documents import DeliveryRow
 from ledger.images import ImageRow
 from ledger.store import Transaction
 from node.conclude import WITHDRAWN, local_time
+from node.lines import gone, lines
 from node.pipeline import Pipeline
 from sr_writer import Rejection, write_rejection
+
+AT_ONCE = 200  # tasks cancelled in one transaction: the listener is never kept waiting for long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +135,24 @@ def cancel(pipeline: Pipeline, task_ids: Sequence[int]) -> list[str]:
     """
     with pipeline.ledger.transaction() as tx:
         return [_cancel(tx, task_id) for task_id in task_ids]
+
+
+def cancel_to(pipeline: Pipeline, destination: str) -> int:
+    """Owe a destination nothing of what it is owed now. Returns how many tasks that were."""
+    with pipeline.ledger.reading() as tx:
+        owed = tasks.owed_to(tx, destination)
+    cancelled = 0
+    for start in range(0, len(owed), AT_ONCE):
+        with pipeline.ledger.transaction() as tx:
+            for task_id in owed[start : start + AT_ONCE]:
+                with suppress(NotFound):  # done meanwhile
+                    _cancel(tx, task_id)
+                    cancelled += 1
+    if destination not in lines(pipeline.settings):
+        with pipeline.ledger.transaction() as tx:
+            peers.forget(tx, destination)
+            alarms.clear(tx, AlarmKind.DESTINATION_DOWN, gone(destination))
+    return cancelled
 
 
 def _cancel(tx: Transaction, task_id: int) -> str:

@@ -40,6 +40,11 @@ def unserved(tx: Transaction, settings: Settings) -> dict[str, int]:
     return {name: count for name, count in status.owed_to(tx).items() if name not in served}
 
 
+def gone(name: str) -> str:
+    """The key of the alarm of one that is not served."""
+    return f"gone {name}"
+
+
 def unserved_in_words(name: str, count: int) -> str:
     return (
         f"{name} is not in the settings any more, and {count} task(s) wait for it for ever: put it back, or give them up "

@@ -23,6 +23,7 @@ from inference.engine import Engine
 from ledger import peers
 from ledger.store import Ledger
 from node.commitments import Promises
+from node.lines import unserved, unserved_in_words
 from node.logs import Outage
 from node.models import threads_for_one_run, used_packages
 from node.pipeline import Pipeline
@@ -177,10 +178,15 @@ def require_startable(settings: Settings) -> None:
                 raise
             time.sleep(0.2)
     try:
-        open_pipeline(settings).ledger.close()
+        pipeline = open_pipeline(settings)
     except StorageUnavailable:
         if not settings.node.database_url:
             raise
+        return
+    with pipeline.ledger.reading() as tx:
+        for name, count in unserved(tx, settings).items():
+            log.warning(unserved_in_words(name, count))
+    pipeline.ledger.close()
 
 
 def require_port(node: Node) -> None:

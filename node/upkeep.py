@@ -16,13 +16,12 @@ from domain.types import AlarmKind
 from ledger import alarms, retention, tasks
 from ledger.store import Ledger, Transaction
 from ledger.tasks import Task
-from node.lines import lines, unserved, unserved_in_words
+from node.lines import gone, lines, unserved, unserved_in_words
 from node.notices import QUEUE, Notices
 
 log = structlog.get_logger()
 
 KIND, KEY = "upkeep", "node"
-GONE = "gone"  # with a name, the key of the alarm for what left the settings
 EVERY_SECONDS = 30.0
 AFTER_FAULT_SECONDS = 3600.0  # a round that broke again and again is seen as a dead task
 AT_ONCE = 50  # studies deleted, or rows pruned, in a round: what is left has time until the next
@@ -71,7 +70,7 @@ class Upkeep:
 
     def _look_for_the_unserved(self, tx: Transaction) -> None:
         """What is owed to a destination that left the settings, and alarms that it does not answer."""
-        waiting = {f"{GONE} {name}": unserved_in_words(name, n) for name, n in unserved(tx, self.settings).items()}
+        waiting = {gone(name): unserved_in_words(name, n) for name, n in unserved(tx, self.settings).items()}
         for key, said in waiting.items():
             alarms.raise_(tx, AlarmKind.DESTINATION_DOWN, key, said)
             alarms.say(tx, AlarmKind.DESTINATION_DOWN, key, said)

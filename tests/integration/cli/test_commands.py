@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
+from commandline import Houndsfield, one_sentence
 from factories import dx_file, gradient
 from nodes import write_settings
 from odd_peers import scp
@@ -19,42 +15,10 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from cli.main import run
 from config.settings import load
 from domain.types import DeliveryState, Document, DocumentKind, InstanceRef
 from ledger import documents, peers, tasks
 from ledger.store import Ledger
-
-
-@dataclass(frozen=True)
-class Done:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Houndsfield = Callable[..., Done]
-
-
-@pytest.fixture
-def houndsfield(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Houndsfield:
-    monkeypatch.chdir(tmp_path)
-
-    def command(*arguments: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["houndsfield", *map(str, arguments)])
-        status = 0
-        try:
-            run()
-        except SystemExit as end:
-            status = int(end.code or 0)
-        printed = capsys.readouterr()
-        return Done(status, printed.out, printed.err)
-
-    return command
 
 
 def an_original(path: Path) -> Document:
@@ -66,10 +30,6 @@ def an_original(path: Path) -> Document:
         path=path,
         sha256="0" * 64,
     )
-
-
-def one_sentence(done: Done) -> bool:
-    return done.status == 1 and done.err.count("\n") == 1 and "Traceback" not in done.err
 
 
 def test_config_init_writes_a_file_that_config_check_accepts(houndsfield: Houndsfield, tmp_path: Path) -> None:
@@ -229,13 +189,21 @@ def test_what_a_pacs_refused_is_said_with_what_to_do(houndsfield: Houndsfield, t
     ledger = Ledger(settings.node.data_dir)
     document = an_original(dx_file(tmp_path / "a.dcm"))
     assert "not tried yet" in houndsfield("status").out
+    error = "PACS refused the object with status 0xC001"
     with ledger.transaction() as tx:
         documents.owe(tx, document, ["pacs"])
-        row = documents.get_delivery(tx, "2.25.1>pacs")
-        documents.delivered(tx, row, DeliveryState.REFUSED, status="PACS refused the object with status 0xC001")
+        held = tasks.claim(tx, "delivery", connections={"pacs": 1})
+        assert held
+        tasks.bury(tx, held, error=error)
+        documents.delivered(tx, documents.get_delivery(tx, held.key), DeliveryState.REFUSED, status=error)
     said = houndsfield("status").out
-    assert "pacs: PACS refused the object with status 0xC001" in said
+    assert f"pacs: {error}" in said
     assert "tasks retry" in said
+    assert houndsfield("tasks", "cancel", str(held.id)).status == 0
+    said = houndsfield("status").out  # a person has decided
+    assert error not in said
+    assert "tasks retry" not in said
+    ledger.close()
 
 
 def test_settings_keys_are_printed_and_not_eaten(houndsfield: Houndsfield) -> None:

@@ -6,8 +6,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from config.settings import Destination, Modality, Model, Notify, Settings, load, parse
+from config.faults import examine
+from config.settings import Destination, Modality, Model, Notify, Settings, load, look_into, parse
 from domain.errors import SettingsInvalid
 from domain.types import Language, SrGeometry
 
@@ -120,3 +123,66 @@ def test_a_result_set_of_nothing_is_refused(alone: list[str]) -> None:
     with pytest.raises(SettingsInvalid, match=r'destination\[1\]: documents: "kos" names the other results'):
         parse({"destination": [pacs | {"documents": alone}]})
     assert parse({"destination": [pacs | {"documents": [*alone, "sr"]}]})
+
+
+def test_no_fault_waits_until_another_is_mended() -> None:
+    """Neither of the same block, nor of another, nor of names that are used twice; by the numbers that the file has."""
+    pacs = {"name": "pacs", "ae_title": "PACS", "host": "192.0.2.10"}
+    said = faults(
+        {
+            "node": {"port": 0, "dispatch": "celery"},
+            "study": {"quiet_seconds": 90, "expected_views": {"thorax": []}},
+            "destination": [
+                {"name": "a", "kind": "orthanc", "port": 70_000},
+                {"kind": "dimse", "conections": 2},
+                pacs | {"verify": "finds", "documents": ["sr", "pictures"]},
+                pacs,
+                {"name": "b", "kind": "folder"},
+            ],
+            "notify": {"name": "it"},
+        }
+    )
+    wanted = (
+        r"node\.port: ",
+        r'node: dispatch = "celery" needs',
+        r"study\.expected_views\.thorax: name at least one",
+        r"study: max_wait_seconds must not be shorter",
+        r"destination\[1\]\.port: ",
+        r'destination\[1\]: kind = "orthanc" needs url',
+        r"destination\[2\]\.name: Field required",
+        r"destination\[2\]\.conections: .* did you mean connections",
+        r"destination\[3\]\.verify: ",
+        r"destination\[3\]\.documents\[2\]: ",
+        r'destination\[5\]: kind = "folder" needs path',
+        r"\[\[destination\]\] name 'pacs' is used twice",
+        r"notify: write it with two brackets",
+    )
+    for each in wanted:
+        assert len([fault for fault in said if re.match(f"(destination: )?{each}", fault)]) == 1, (each, said)
+    assert len(said) == len(wanted)
+
+
+def test_what_is_right_remains_beside_what_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "clinic.toml"
+    file.write_text('[node]\nport = 0\nlanguage = "en"\n[[modality]]\nname = "a"\nae_title = "A"\n[[modality]]\n')
+    settings, said = look_into(file)
+    assert (settings.node.port, settings.node.language) == (11112, Language.ENGLISH)
+    assert [known.name for known in settings.modality] == ["a"]
+    assert [fault.split(":")[0] for fault in said] == ["node.port", "modality[2].name", "modality[2].ae_title"]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["node", "destination", "model", "name", "port", "kind", "x"]), inner, max_size=4
+            )
+        ),
+        max_leaves=12,
+    ).filter(lambda content: isinstance(content, dict))
+)
+def test_whatever_is_written_is_a_fault_or_settings(content: dict[str, object]) -> None:
+    settings, said = examine(Settings, content)
+    assert said or settings == Settings.model_validate(content)
