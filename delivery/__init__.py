@@ -20,8 +20,10 @@ find          is the object really there: C-FIND at IMAGE level
 commitment    storage commitment, asked of archives and told to consoles
 echo          C-ECHO, and what a peer accepts
 send          files and folders, as a modality sends them
+retrieve      images back, by C-FIND and C-GET
 
 http          over HTTP: what each failure means, mapped in one place
+retrieve_web  images back, by QIDO-RS and WADO-RS
 
 Waiting and trying again are not here: when and how often belongs to the ledger.
 """

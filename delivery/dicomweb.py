@@ -13,7 +13,7 @@ from typing import Any
 import requests
 
 from config.settings import Destination
-from delivery.http import fault_of, plain, set_up, unreachable, where
+from delivery.http import ask, plain, set_up, where
 from delivery.part10 import Part10
 from delivery.result import StoreResult, already_there, postponed, readable, refused, stored
 from delivery.sameness import Sameness, compare
@@ -23,8 +23,8 @@ from delivery.words import without_identity
 from domain.errors import DataSetUnusable, PeerRefused
 from domain.types import Document
 
-_JSON = "application/dicom+json"
-_PART10 = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+JSON = "application/dicom+json"
+PART10 = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _CHUNK_BYTES = 1 << 20
 # DICOM JSON (PS3.18 F): SOP Instance UID, and of a STOW-RS response (PS3.18 I.2) Failed SOP Sequence, Referenced SOP
 # Sequence, Failure Reason, Warning Reason
@@ -54,8 +54,8 @@ class DicomwebSender:
 
     def check(self) -> Check:
         with self._session() as session:
-            answer = self._ask(session, "GET", "studies", params={"limit": "1"}, headers={"Accept": _JSON})
-        if answer.status_code not in (200, 204) or (answer.content and _JSON not in answer.headers.get("Content-Type", "")):
+            answer = self._ask(session, "GET", "studies", params={"limit": "1"}, headers={"Accept": JSON})
+        if answer.status_code not in (200, 204) or (answer.content and JSON not in answer.headers.get("Content-Type", "")):
             raise PeerRefused(f"{where(self.to)} does not answer as DICOMweb ({answer.status_code}); check url")
         return Check(says="queries are allowed (QIDO-RS); what is taken by STOW-RS shows only when a document is sent")
 
@@ -70,7 +70,7 @@ class DicomwebSender:
             "studies",
             data=_Multipart(file.path, boundary),
             headers={
-                "Accept": _JSON,
+                "Accept": JSON,
                 "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
             },
         )
@@ -79,7 +79,7 @@ class DicomwebSender:
     def _result(self, file: Part10, answer: requests.Response) -> StoreResult:
         """PS3.18 10.5.3: the response says what became of each object, whatever its own status is."""
         name, status = where(self.to), answer.status_code
-        said = _answer_of(answer)
+        said = answer_of(answer)
         failure = _reason(said, _FAILED, file.sop_instance_uid, _FAILURE)
         if failure is not None and classify(failure) is StatusClass.TEMPORARY:
             return postponed(file, f"{name} cannot take the object now: {describe(failure)}", status=failure)
@@ -109,22 +109,22 @@ class DicomwebSender:
         """Only an answer that names the very object counts: servers exist that ignore a key and list the whole series."""
         uid = document.ref.sop_instance_uid
         path = f"studies/{document.study_instance_uid}/series/{document.series_instance_uid}/instances"
-        answer = self._ask(session, "GET", path, params={"SOPInstanceUID": uid}, headers={"Accept": _JSON}, missing=True)
+        answer = self._ask(session, "GET", path, params={"SOPInstanceUID": uid}, headers={"Accept": JSON}, missing=True)
         if answer.status_code in (204, 404):
             return False
-        found = _answer_of(answer)
+        found = answer_of(answer)
         if answer.status_code != 200 or not isinstance(found, list):
             said = f"does not answer queries (QIDO-RS, {answer.status_code}); allow them there, or set verify to none"
             raise PeerRefused(f"{where(self.to)} {said}", status=answer.status_code)
-        return any(_value(item, _SOP_INSTANCE) == uid for item in found)
+        return any(value_of(item, _SOP_INSTANCE) == uid for item in found)
 
     def _compare(self, session: requests.Session, document: Document) -> Sameness | None:
         """None when the server does not hand it out."""
         uid = document.ref.sop_instance_uid
         path = f"studies/{document.study_instance_uid}/series/{document.series_instance_uid}/instances/{uid}"
         try:
-            answer = self._ask(session, "GET", path, headers={"Accept": _PART10})
-            return compare(document.path, _first_part(answer)) if answer.status_code == 200 else None
+            answer = self._ask(session, "GET", path, headers={"Accept": PART10})
+            return compare(document.path, first_part(answer)) if answer.status_code == 200 else None
         except PeerRefused as error:
             if error.status in (404, 405, 501):
                 return None
@@ -142,15 +142,7 @@ class DicomwebSender:
         self, session: requests.Session, method: str, path: str, *, missing: bool = False, **more: Any
     ) -> requests.Response:
         """One request; its answer unless the status speaks of the destination. `missing`: 404 is an answer."""
-        url = f"{self.to.url.rstrip('/')}/{path}"
-        try:
-            answer = session.request(method, url, allow_redirects=False, **more)
-        except OSError as error:  # a RequestException, or the system's own when `ca_file` cannot be read
-            raise unreachable(self.to, error) from None
-        fault = fault_of(self.to, answer.status_code, answer.headers)
-        if fault is not None and not (missing and answer.status_code == 404):
-            raise fault
-        return answer
+        return ask(session, self.to, method, path, missing=missing, **more)
 
 
 class _Multipart:
@@ -172,7 +164,7 @@ class _Multipart:
         yield self._tail
 
 
-def _first_part(answer: requests.Response) -> bytes:
+def first_part(answer: requests.Response) -> bytes:
     """The Part 10 file of an answer. DataSetUnusable when it holds none."""
     kind = Message()
     kind["Content-Type"] = answer.headers.get("Content-Type", "")
@@ -189,7 +181,7 @@ def _first_part(answer: requests.Response) -> bytes:
     return answer.content[start + 4 : end]
 
 
-def _answer_of(answer: requests.Response) -> Any:
+def answer_of(answer: requests.Response) -> Any:
     """Its DICOM JSON; None when it is none."""
     if "json" not in answer.headers.get("Content-Type", ""):
         return None
@@ -204,12 +196,12 @@ def _reason(said: Any, sequence: str, sop_instance_uid: str, tag: str) -> int | 
     items = said.get(sequence, {}).get("Value", []) if isinstance(said, dict) else []
     for item in items:
         # A server that could not parse the object names no instance; only one was sent.
-        if _value(item, _REFERENCED_INSTANCE) in (sop_instance_uid, None):
-            value = _value(item, tag)
+        if value_of(item, _REFERENCED_INSTANCE) in (sop_instance_uid, None):
+            value = value_of(item, tag)
             return int(value) if isinstance(value, int) else None
     return None
 
 
-def _value(item: Any, tag: str) -> Any:
+def value_of(item: Any, tag: str) -> Any:
     values = item.get(tag, {}).get("Value") if isinstance(item, dict) else None
     return values[0] if values else None

@@ -58,6 +58,20 @@ class _Patient(HTTPAdapter):
         return super().send(request, *args, **kwargs)
 
 
+def ask(
+    session: requests.Session, to: Destination, method: str, path: str, *, missing: bool = False, **more: Any
+) -> requests.Response:
+    """One request; its answer unless the status speaks of the destination. `missing`: 404 is an answer."""
+    try:
+        answer = session.request(method, f"{to.url.rstrip('/')}/{path}", allow_redirects=False, **more)
+    except OSError as error:  # a RequestException, or the system's own when `ca_file` cannot be read
+        raise unreachable(to, error) from None
+    fault = fault_of(to, answer.status_code, answer.headers)
+    if fault is not None and not (missing and answer.status_code == 404):
+        raise fault
+    return answer
+
+
 def unreachable(to: Destination, error: Exception) -> PeerUnavailable | PeerRefused:
     """Why there was no answer, in one sentence with what to do."""
     name, limit = where(to), to.timeout_seconds
