@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli import learn_training
+from cli import learn_judging, learn_training
 from cli.common import JsonOption, print_json, print_table
 from metalearner.collection import Collection, Part
 from metalearner.splits import refuse_leaks
@@ -40,3 +40,5 @@ def learn() -> None:
 app.command("task")(learn_training.task)
 app.command("train")(learn_training.train)
 app.command("package")(learn_training.package)
+app.command("evaluate")(learn_judging.evaluate)
+app.command("monitor")(learn_judging.monitor)
