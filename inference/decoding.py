@@ -29,7 +29,7 @@ import numpy.typing as npt
 from openjpeg.utils import decode as decode_jpeg2000
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, RLELossless
+from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes, RLELossless
 
 from domain.errors import ImageUnreadable
 from inference.elements import PixelData
@@ -38,6 +38,7 @@ Values = npt.NDArray[Any]  # (rows, columns) or (rows, columns, samples), whole 
 
 # What the codecs raise of broken bytes; anything else ends the child, and costs this image (`inference.decoder_process`).
 _BROKEN = (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, OSError, struct.error)
+_READ_HERE = frozenset((*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes))
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SOF_ARITHMETIC = 0xC9  # and above it; its coders leave zeros out at the end (ISO/IEC 10918-1 D.1.8)
 _SOF_JPEG_LS = 0xF7
@@ -89,6 +90,8 @@ def decode(pixels: PixelData, frame: Frame, syntax: UID) -> Decoded:
     content = _frame_bytes(pixels, frame)
     found = _look(content, frame, syntax)
     if found is None:
+        if syntax in _READ_HERE:  # and the bytes are something else
+            raise ImageUnreadable("not_decodable", name=syntax.name)
         name = syntax.name if syntax.is_transfer_syntax else ""
         raise ImageUnreadable("compression_unsupported", name=name) if name else ImageUnreadable("syntax_missing")
     if (found.rows, found.columns) != (frame.rows, frame.columns):

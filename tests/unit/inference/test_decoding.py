@@ -150,6 +150,13 @@ def test_an_unknown_compression_is_named(tmp_path: Path) -> None:
         read(saved(ds, tmp_path / "a.dcm"))
 
 
+def test_what_is_no_codestream_is_not_blamed_on_the_compression(tmp_path: Path) -> None:
+    ds = compressed_dataset("JPEG baseline")
+    put_codestream(ds, b"\x89PNG\r\n\x1a\n" + bytes(200), "1.2.840.10008.1.2.4.50")
+    with pytest.raises(ImageUnreadable, match=r"could not be decoded \(JPEG Baseline"):
+        read(saved(ds, tmp_path / "a.dcm"))
+
+
 def frames_dataset(count: int, **elements: Any) -> tuple[Dataset, list[Pixels]]:
     frames = [gradient(24, 32, seed=number) for number in range(count)]
     ds = dx_dataset(rows=24, columns=32, NumberOfFrames=count, **elements)
