@@ -73,6 +73,7 @@ def monitor(
     packages: Sequence[ModelPackage],
     *,
     now: float,
+    only: str = "",
     weeks: int = 4,
     studies: int = 500,
     sample: int = 200,
@@ -80,6 +81,7 @@ def monitor(
 ) -> dict[str, Any]:
     """Of every model that spoke or was answered. studies: newest of the node; sample: images of each model that are read.
 
+    only: NAME or NAME@VERSION.
     ModelInvalid for a fingerprint that is none.
     """
     begin = now - weeks * WEEK_SECONDS
@@ -95,6 +97,7 @@ def monitor(
     models = [
         _judged(model, said.get(model, []), answers.get(model, []), known.get(model), begin, sample, thresholds)
         for model in sorted({*said, *answers})
+        if only in ("", model[0], "@".join(model))
     ]
     statuses = {model["status"] for model in models}
     status = ALARM if ALARM in statuses else FINE if statuses == {FINE} else CANNOT_SAY

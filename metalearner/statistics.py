@@ -48,7 +48,7 @@ class Paired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resamples:
-    """groups: (n,) number of each case's patient. The same seed draws the same ones, so that two models can be paired."""
+    """groups: (n,) number of each case's patient, from 0. The same seed draws the same ones: two models can be paired."""
 
     groups: npt.NDArray[np.int64]
     seed: int
@@ -60,7 +60,11 @@ class Resamples:
 
     def among(self, chosen: BoolArray) -> Resamples:
         """Of these cases alone."""
-        groups = np.unique(self.groups[chosen], return_inverse=True)[1].ravel()
+        return self.taken(np.flatnonzero(chosen))
+
+    def taken(self, cases: npt.NDArray[np.int64]) -> Resamples:
+        """Of these, by their numbers; one may be taken several times, such as for each of its landmarks."""
+        groups = np.unique(self.groups[cases], return_inverse=True)[1].ravel()
         return Resamples(groups=groups, seed=self.seed, count=self.count)
 
     def patients(self, chosen: BoolArray | None = None) -> int:
@@ -78,7 +82,7 @@ class Resamples:
     def share(self, among: BoolArray, hits: BoolArray) -> Estimate:
         """Of those among the cases the share that `hits`. Where all or none do, resamples know no doubt, and the interval is
         the exact binomial one (Clopper and Pearson 1934) of as many patients."""
-        found = self.estimate(_share(among, hits))
+        found = self.estimate(share_figure(among, hits))
         return _exact(found, self.patients(among)) if found.value in (0.0, 1.0) else found
 
     def auc(self, scores: FloatArray, truth: npt.ArrayLike) -> Estimate:
@@ -180,7 +184,7 @@ def mean_figure(values: FloatArray) -> Figure:
     return lambda weights: np.asarray(weights @ values / weights.sum(axis=1))
 
 
-def _share(among: BoolArray, hits: BoolArray) -> Figure:
+def share_figure(among: BoolArray, hits: BoolArray) -> Figure:
     both, all_ = (among & hits).astype(float), among.astype(float)
     return lambda weights: np.asarray((weights @ both) / (weights @ all_))
 
