@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -159,6 +160,29 @@ def test_a_pacs_that_does_not_know_this_node_yet_gets_everything_when_it_does(
         assert delivery(pipeline, uid, "one").state is DeliveryState.PENDING
     with pacs(ports["one"], knows=["HOUNDSFIELD"]):
         wait_until(reached(pipeline, [uid], "one", DeliveryState.VERIFIED), seconds=20, what="the document there")
+
+
+def test_a_destination_gets_no_more_documents_a_minute_than_it_is_to(
+    pipeline: Pipeline, ports: dict[str, int], tmp_path: Path
+) -> None:
+    """Many at once, over however many connections; the one without a limit has them meanwhile."""
+    one, two = pipeline.settings.destination
+    limited = one.model_copy(update={"per_minute": 120, "connections": 4, "verify": "none"})
+    settings = pipeline.settings.model_copy(update={"destination": (limited, two)})
+    stop = threading.Event()
+    thread = threading.Thread(target=Worker(replace(pipeline, settings=settings), None, stop).run)
+    with pacs(ports["one"]) as slowly, pacs(ports["two"]) as fast:
+        uids = owe(pipeline, tmp_path, 5, "one", "two")
+        started = time.monotonic()
+        thread.start()
+        try:
+            wait_until(lambda: len(fast) == 5, what="the one without a limit to have all")
+            assert len(slowly) < 5
+            wait_until(reached(pipeline, uids, "one", DeliveryState.STORED), what="the limited one to have all")
+        finally:
+            stop.set()
+            thread.join(20)
+    assert time.monotonic() - started >= 4 * 60 / 120  # the first at once, each of the others half a second later
 
 
 def test_what_broke_at_a_content_that_was_corrected_meanwhile_is_no_result_that_is_missing(
