@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli import learn_judging, learn_training
+from cli import learn_collecting, learn_judging, learn_training
 from cli.common import JsonOption, print_json, print_table
 from metalearner.collection import Collection, Part
 from metalearner.splits import refuse_leaks
@@ -32,11 +32,7 @@ def inspect(collection: CollectionArgument, json: JsonOption = False) -> None:
     print_table(("part", "patients", "images"), rows, none="")
 
 
-@app.callback()
-def learn() -> None:
-    """A group even while it has one command."""
-
-
+app.command("collect")(learn_collecting.collect)
 app.command("task")(learn_training.task)
 app.command("train")(learn_training.train)
 app.command("package")(learn_training.package)

@@ -71,14 +71,14 @@ def gather(
     collection: Collection,
     incoming: Iterable[Incoming],
     *,
-    origin: str,
+    origins: Sequence[str],
     labels: Sequence[tuple[str, Sequence[Said]]] = (),
     reports_are_labels: bool = False,
     told: Callable[[Counter[str]], None] | None = None,
 ) -> Gathered:
     """The collection with these files and labels, not saved yet; it has no part for new patients yet either.
 
-    origin: in words, for collection.toml. labels: of each source, by its name. reports_are_labels: Structured Reports among
+    origins: in words, for collection.toml. labels: of each source, by its name. reports_are_labels: Structured Reports among
     the files. told: called after each file with what became of them so far.
     """
     names = Pseudonyms.kept_in(collection.root)
@@ -96,7 +96,7 @@ def gather(
                 spelt.append((one.name, case.image))
         if told is not None:
             told(counts)
-    made_from = tuple(dict.fromkeys((*collection.made_from, origin)))
+    made_from = tuple(dict.fromkeys((*collection.made_from, *origins)))
     grown = replace(collection, cases=tuple(cases.values()), made_from=made_from)
     known = Names(grown, names, by_spelling(spelt))
     faults: list[str] = []

@@ -86,7 +86,7 @@ def named(path: Path, **more: object) -> Path:
 
 def collected(out: Path, folder: Path, *labels: tuple[str, list[Said]], **more: object) -> Gathered:
     collection = opened(out, name="test", made_at="2026-11-22T00:00:00+00:00")
-    return gather(collection, files_below(folder, **more), origin="a folder", labels=labels)
+    return gather(collection, files_below(folder, **more), origins=["a folder"], labels=labels)
 
 
 def test_no_byte_says_whose_an_image_is(tmp_path: Path) -> None:
