@@ -8,7 +8,7 @@ import numpy as np
 
 from phantoms.axial import Cage, Column
 from phantoms.build import Build
-from phantoms.field import Depths, Samples, filled, in_cone, in_ellipsoid, joined
+from phantoms.field import Depths, Plane, Samples, filled, in_cone, in_ellipsoid, joined
 from phantoms.solids import FloatArray, Solid, Tissue, beside, points, tube
 
 Cone = tuple[FloatArray, FloatArray, tuple[float, float]]
@@ -135,8 +135,8 @@ def heart_depth(chest: Chest, samples: Samples) -> Depths:
     return depth
 
 
-def lung_share(chest: Chest, column: Column, cage: Cage, samples: Samples, heart: Depths) -> Depths:
-    """0 … 1: how much of each point is lung. heart: as from `heart_depth`."""
+def lung_depth(chest: Chest, column: Column, cage: Cage, samples: Samples) -> Depths:
+    """How deep in the lungs each point lies, were there no heart and no vessels."""
     x, z = samples.x, samples.z
     below = samples.y - column.y.at(samples)
     bottom, width = cage.bottom.at(samples), cage.width.at(samples)
@@ -164,7 +164,43 @@ def lung_share(chest: Chest, column: Column, cage: Cage, samples: Samples, heart
     fade = np.clip((x - np.float32(chest.carina[0] - 2.5)) * np.float32(1 / 3.0), 0, 1)
     sheet = np.float32(cranial) + np.float32(caudal - cranial) * fade
     np.minimum(depth, np.abs(z) - sheet, out=depth)
-    np.minimum(depth, -heart, out=depth)
+    return np.asarray(depth, dtype=np.float32)
+
+
+def beside_vessels(chest: Chest, samples: Samples, depth: Depths) -> Depths:
+    """The depth in lung, less where the great vessels are."""
     for start, end, radii in chest.vessels:
-        np.minimum(depth, -in_cone(samples, start, end, radii), out=depth)
-    return filled(depth, max(0.14, samples.step))
+        depth = np.minimum(depth, -in_cone(samples, start, end, radii))
+    return depth
+
+
+def lung_share(depth: Depths, heart: Depths, samples: Samples) -> Depths:
+    """0 … 1: how much of each point is lung. depth: beside the vessels; heart: as from `heart_depth`."""
+    return filled(np.minimum(depth, -heart), max(0.14, samples.step))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lungs:
+    """Where an animal's lungs can be, before it ails: each (rows, columns, samples).
+
+    cavity: depth beside the vessels, the heart left out; body: share of a point that lies under the skin; high: 0 at the
+    spine, 1 at the sternum.
+    """
+
+    samples: Samples
+    cavity: Depths
+    body: Depths
+    high: Depths
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breath:
+    """Sums along rays of ailing lungs, each (rows, columns): air of any kind, lung that holds some, the heart.
+
+    traces: of each finding by its concept, how much it changed.
+    """
+
+    air: Plane
+    lung: Plane
+    heart: Plane
+    traces: dict[str, Plane]

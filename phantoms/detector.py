@@ -63,37 +63,67 @@ def draw_exposure(rng: np.random.Generator, variety: float = 1.0) -> Exposure:
     )
 
 
-def develop(thickness: Thickness, *, unit_mm: float, exposure: Exposure, rng: np.random.Generator) -> Plane:
-    """(rows, columns) float32 0..1 as displayed, bone bright."""
+@dataclass(slots=True, kw_only=True)
+class _Levels:
+    """What a console settles by the film it is shown first, and keeps for a twin of it."""
+
+    dose: float | None = None
+    middle: float | None = None
+    window: tuple[float, float] | None = None
+    processed: tuple[float, float] | None = None
+
+
+def develop(
+    thickness: Thickness, *, unit_mm: float, exposure: Exposure, rng: np.random.Generator, instead: Thickness | None = None
+) -> Plane:
+    """(rows, columns) float32 0..1 as displayed, bone bright.
+
+    instead: another body that is shown with the dose, the noise and the window of the first: the films of the two differ
+    where the bodies do.
+    """
+    levels = _Levels()
+    noise = rng.standard_normal(thickness.soft.shape, dtype=np.float32)
+    film = _developed(thickness, unit_mm, exposure, levels, noise)
+    return film if instead is None else _developed(instead, unit_mm, exposure, levels, noise)
+
+
+def _developed(thickness: Thickness, unit_mm: float, exposure: Exposure, levels: _Levels, noise: Plane) -> Plane:
     scale = thickness.soft.shape[0] / 256
     unit_cm = unit_mm / 10
     attenuation = thickness.soft * np.float32(exposure.soft_attenuation * unit_cm)
     attenuation += thickness.bone * np.float32(exposure.bone_attenuation * unit_cm)
-    dense = float(np.percentile(attenuation[::3, ::3], 97))
-    attenuation *= np.float32(min(1.0, exposure.peak / max(dense, 1e-3)))
+    if levels.dose is None:
+        dense = float(np.percentile(attenuation[::3, ::3], 97))
+        levels.dose = min(1.0, exposure.peak / max(dense, 1e-3))
+    attenuation *= np.float32(levels.dose)
     intensity = np.exp(-attenuation)
     intensity += np.float32(exposure.scatter_share) * _smooth(intensity, exposure.scatter_width * scale)
     if exposure.blur > 0.1:
         intensity = gaussian_filter(intensity, exposure.blur * scale, truncate=2.5)
-    noise = rng.standard_normal(intensity.shape, dtype=np.float32)
-    middle = float(np.median(intensity)) + 1e-4
+    if levels.middle is None:
+        levels.middle = float(np.median(intensity)) + 1e-4
+    middle = levels.middle
     intensity += noise * np.sqrt(np.maximum(intensity, 0) * np.float32(middle / (exposure.photons * middle)))
     signal = -np.log(np.maximum(intensity, np.float32(1e-5)))
-    return _display(signal, attenuation > 0.15, exposure, scale)
+    return _display(signal, attenuation > 0.15, exposure, scale, levels)
 
 
-def _display(signal: Plane, foreground: npt.NDArray[np.bool_], exposure: Exposure, scale: float) -> Plane:
+def _display(signal: Plane, foreground: npt.NDArray[np.bool_], exposure: Exposure, scale: float, levels: _Levels) -> Plane:
     seen = foreground[::2, ::2]
-    inside = signal[::2, ::2][seen] if seen.sum() > 125 else signal.ravel()
-    low, high = np.percentile(inside, exposure.window_percentiles)
+    if levels.window is None:
+        inside = signal[::2, ::2][seen] if seen.sum() > 125 else signal.ravel()
+        levels.window = _percentiles(inside, exposure.window_percentiles)
+    low, high = levels.window
     image = np.clip((signal - np.float32(low)) / np.float32(high - low + 1e-3), -0.2, 1.2)
     if (exposure.background_gain, exposure.detail_gain) != (1.0, 1.0):
         slow = _smooth(image, exposure.detail_width * scale)
         image = np.float32(exposure.background_gain) * slow + np.float32(exposure.detail_gain) * (image - slow)
         if exposure.sharpening > 0:
             image += np.float32(exposure.sharpening) * (image - gaussian_filter(image, 1.5 * scale, truncate=2.0))
-        inside = image[::2, ::2][seen] if seen.sum() > 125 else image.ravel()
-        low, high = np.percentile(inside, [1, 99])
+        if levels.processed is None:
+            inside = image[::2, ::2][seen] if seen.sum() > 125 else image.ravel()
+            levels.processed = _percentiles(inside, (1, 99))
+        low, high = levels.processed
         image = (image - np.float32(low)) / np.float32(high - low + 1e-3)
     image = np.clip(image, 0, 1) ** np.float32(exposure.gamma)
     if exposure.contrast > 0:
@@ -101,6 +131,11 @@ def _display(signal: Plane, foreground: npt.NDArray[np.bool_], exposure: Exposur
         floor, ceiling = 1 / (1 + np.exp(steep * middle)), 1 / (1 + np.exp(-steep * (1 - middle)))
         image = (1 / (1 + np.exp(-np.float32(steep) * (image - np.float32(middle)))) - floor) / (ceiling - floor)
     return np.asarray(np.clip(image, 0, 1), dtype=np.float32)
+
+
+def _percentiles(values: Plane, shares: tuple[float, float]) -> tuple[float, float]:
+    low, high = np.percentile(values, shares)
+    return low, high
 
 
 def _smooth(image: Plane, sigma: float) -> Plane:

@@ -80,9 +80,14 @@ def sample(frame: Frame, *, near: float, far: float, count: int, pixels: float) 
     depth = (near + (np.arange(count, dtype=np.float32) + np.float32(0.5)) * np.float32(step)).astype(np.float32)
     ray, (right, down) = frame.ray.astype(np.float32), frame.view.astype(np.float32)
     x, y, z = (u * right[i] + v * down[i] + depth * ray[i] for i in range(3))
+    return Samples(x=x, y=y, z=z, index=table_index(x), step=step)
+
+
+def table_index(x: Depths) -> npt.NDArray[np.intp]:
+    """Where a profile's table holds these x."""
     index = ((x - np.float32(TABLE_START)) * np.float32(1 / TABLE_STEP)).astype(np.intp)
     np.clip(index, 0, TABLE_LENGTH - 1, out=index)
-    return Samples(x=x, y=y, z=z, index=index, step=step)
+    return index
 
 
 def spread(plane: Plane, rows: int, columns: int) -> Plane:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from phantoms.anatomy import Body
 from phantoms.heart import Heart
-from phantoms.solids import Ellipsoid, FloatArray, Solid, Tissue, Tube, VertebralBody
+from phantoms.solids import Ellipsoid, FloatArray, Piece, Solid, Tissue, Tube, VertebralBody
 from phantoms.thorax import Lung
 
 Plane = npt.NDArray[np.float32]
@@ -55,13 +55,22 @@ class Frame:
     def box(self, at_plane: FloatArray, reach: float) -> Box | None:
         """Pixels within `reach` units of any of the points, or None outside the film."""
         at = at_plane @ self.matrix.T + self.offset
-        margin = reach * self.pixels_per_unit * 1.15 + 2
-        low, high = at.min(axis=0) - margin, at.max(axis=0) + margin
-        left, top = max(0, int(low[0])), max(0, int(low[1]))
-        right, bottom = min(self.columns, int(high[0]) + 1), min(self.rows, int(high[1]) + 1)
-        if right <= left or bottom <= top:
+        (left, top), (right, bottom) = at.min(axis=0).tolist(), at.max(axis=0).tolist()
+        return self._box(left, top, right, bottom, reach * self.pixels_per_unit * 1.15 + 2)
+
+    def boxes(self, at_plane: FloatArray, reaches: FloatArray) -> list[Box | None]:
+        """The box of each pair of neighbouring points; reaches: (n,), of each point."""
+        at = at_plane @ self.matrix.T + self.offset
+        ends = np.concatenate([np.minimum(at[:-1], at[1:]), np.maximum(at[:-1], at[1:])], axis=1).tolist()
+        margins = (np.maximum(reaches[:-1], reaches[1:]) * self.pixels_per_unit * 1.15 + 2).tolist()
+        return [self._box(*end, margin) for end, margin in zip(ends, margins, strict=True)]
+
+    def _box(self, left: float, top: float, right: float, bottom: float, margin: float) -> Box | None:
+        first_row, first_column = max(0, int(top - margin)), max(0, int(left - margin))
+        last_row, last_column = min(self.rows, int(bottom + margin) + 1), min(self.columns, int(right + margin) + 1)
+        if last_column <= first_column or last_row <= first_row:
             return None
-        return slice(top, bottom), slice(left, right)
+        return slice(first_row, last_row), slice(first_column, last_column)
 
 
 def make_frame(rows: int, columns: int, view: FloatArray, matrix: FloatArray, offset: FloatArray) -> Frame:
@@ -121,7 +130,10 @@ def add(layers: dict[Tissue, Plane], frame: Frame, solid: Solid) -> None:
         if drawn is not None:
             layers[Tissue.BONE][drawn[0]] += drawn[1]
         return
-    drawn = tube_chord(frame, solid) if isinstance(solid, Tube) else ellipsoid_chord(frame, solid)
+    if isinstance(solid, Tube):
+        drawn = tube_chord(frame, solid)
+    else:
+        drawn = piece_chord(frame, solid) if isinstance(solid, Piece) else ellipsoid_chord(frame, solid)
     if drawn is None:
         return
     layer, (box, chord) = layers[solid.tissue], drawn
@@ -139,8 +151,7 @@ def tube_chord(frame: Frame, tube: Tube) -> tuple[Box, Plane] | None:
     top, left = whole[0].start, whole[1].start
     outer = np.zeros((whole[0].stop - top, whole[1].stop - left), np.float32)
     inner = np.zeros_like(outer) if tube.lumen else outer
-    for i in range(len(at) - 1):
-        box = frame.box(at[i : i + 2], float(radii[i : i + 2].max()))
+    for i, box in enumerate(frame.boxes(at, radii)):
         if box is None:
             continue
         step = at[i + 1] - at[i]
@@ -165,6 +176,29 @@ def tube_chord(frame: Frame, tube: Tube) -> tuple[Box, Plane] | None:
         outer += inner * np.float32(tube.lumen_weight / tube.weight - 1)
     outer *= np.float32(tube.weight)
     return whole, outer
+
+
+def piece_chord(frame: Frame, piece: Piece) -> tuple[Box, Plane] | None:
+    """Of each ray's way through the tube, the share on the piece's side of the break.
+
+    The way's middle lies in the plane through the tube's axis, and half its length on either side.
+    """
+    drawn = tube_chord(frame, piece.whole)
+    if drawn is None:
+        return None
+    box, chord = drawn
+    at = frame.to_plane(piece.at)[0]
+    du, dv = frame.u[box] - np.float32(at[0]), frame.v[box] - np.float32(at[1])
+    normal = piece.normal @ frame.view.T
+    depth = float(piece.normal @ frame.ray)
+    radius = float(piece.whole.radii.max())
+    away = np.float32(normal[0]) * du + np.float32(normal[1]) * dv
+    across = (np.float32(normal[1]) * du - np.float32(normal[0]) * dv) * np.float32(1 / radius)
+    for wave, phase in zip((2.3, 5.1, 11.0), piece.phases, strict=True):
+        away += np.float32(piece.jag * 2 / wave) * np.sin(np.float32(wave) * across + np.float32(phase))
+    reach = np.float32(abs(depth) * radius) + np.float32(0.5 / frame.pixels_per_unit)
+    chord = chord * np.clip(away / (2 * reach) + np.float32(0.5), 0, 1)
+    return box, chord
 
 
 def ellipsoid_chord(frame: Frame, solid: Ellipsoid) -> tuple[Box, Plane] | None:

@@ -10,18 +10,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter
 
 from domain.types import Region, Species, View
-from phantoms.detector import develop, draw_exposure, enlarge
-from phantoms.field import sample, spread
-from phantoms.mishaps import annotate, collimate, exposure_fault, furniture, regrade
-from phantoms.projection import Frame, Thickness, add, make_frame
-from phantoms.scenes import PARTS, Scene, draw_scene, lines
-from phantoms.solids import FloatArray, Tissue
+from phantoms.ailing import draw_ailing
+from phantoms.detector import develop, draw_exposure
+from phantoms.lesions import Lesion, Shown
+from phantoms.mishaps import annotate, collimate, exposure_fault, regrade
+from phantoms.projection import Frame, make_frame
+from phantoms.scenes import PARTS, Scene, draw_scene
+from phantoms.seen import look_through, measure
+from phantoms.solids import FloatArray, rotation
 
-# Soft tissue is sampled on this many rays along the film's shorter side, at so many depths.
-RAYS, DEPTHS = 104, 36
 LATERALS = (View.RIGHT_LATERAL, View.LEFT_LATERAL)
 FILMS: dict[Region, tuple[View, ...]] = {
     Region.THORAX: (*LATERALS, View.VENTRODORSAL, View.DORSOVENTRAL),
@@ -38,7 +37,9 @@ ROTATED_RADIANS, STRAIGHT_RADIANS = 0.21, 0.10  # about the long axis: more is a
 class Wish:
     """What a film shall be. part: of a limb, see `scenes.PARTS`. exposure: normal, under or over.
 
-    variety: 1 for everything that clinics produce, 0 for one textbook film.
+    variety: 1 for everything that clinics produce, 0 for one textbook film. findings: what the animal has, () for nothing;
+    but for those its heart, hips and stifles are normal. None draws an animal whose heart and joints have any shape and were
+    never judged.
     """
 
     region: Region
@@ -51,14 +52,16 @@ class Wish:
     cropped: bool = False
     rotated: bool = False
     exposure: str = "normal"
+    findings: tuple[Lesion, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What is exactly known. landmarks: (n, 2) by name, (column, row) from the outer corner of the first pixel.
 
-    cropped, rotated: None between the two, where readers would differ. Every film
-    hangs as `Scene.view` says.
+    cropped, rotated: None between the two, where readers would differ. Every film hangs as `Scene.view` says. measures: as
+    projected onto this film: VHS in vertebrae, NORBERG_LEFT and NORBERG_RIGHT in degrees. hidden: findings that were wished
+    for and that this film cannot show, or does not hold.
     """
 
     wish: Wish
@@ -69,6 +72,8 @@ class Facts:
     cropped: bool | None
     rotated: bool | None
     landmarks: dict[str, FloatArray]
+    measures: dict[str, float] = field(default_factory=dict)
+    hidden: tuple[Lesion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +83,7 @@ class Film:
     pixels: npt.NDArray[np.float32] = field(repr=False)
     facts: Facts
     heart: npt.NDArray[np.bool_] = field(repr=False)
+    findings: tuple[Shown, ...] = ()
 
 
 def expose(seed: int, wish: Wish) -> Film:
@@ -87,12 +93,15 @@ def expose(seed: int, wish: Wish) -> Film:
         raise ValueError(f"no phantom shows {wish.region.value}, {wish.view.value}; there are {taken}")
     views = list(View)
     rng = np.random.default_rng([seed, 26, list(Region).index(wish.region), views.index(wish.view), PARTS.index(wish.part)])
-    scene = draw_scene(seed, wish.region, wish.view, wish.species, wish.part)
+    if wish.findings is None:
+        scene = draw_scene(seed, wish.region, wish.view, wish.species, wish.part)
+    else:
+        scene = draw_ailing(seed, wish.region, wish.view, wish.species, wish.part, wish.findings)
     scene, roll = _turned(scene, wish, rng)
     frame, outside, margins = _framed(scene, wish, rng)
-    thickness = _through(scene, frame, wish, rng)
+    body = look_through(scene, frame, wish.variety, rng)
     exposure = draw_exposure(rng, wish.variety)
-    pixels = develop(thickness, unit_mm=scene.build.unit_mm, exposure=exposure, rng=rng)
+    pixels = develop(body.well, unit_mm=scene.build.unit_mm, exposure=exposure, rng=rng, instead=body.ailing)
     if rng.random() < wish.variety:
         pixels = regrade(pixels, rng)
     if wish.exposure != "normal":
@@ -101,6 +110,8 @@ def expose(seed: int, wish: Wish) -> Film:
         pixels = collimate(pixels, rng, margins)
     if wish.variety > 0:
         pixels = annotate(pixels, rng)
+    landmarks, measures = measure(scene, frame, wish.view)
+    seen = {one.concept for one in body.findings}
     facts = Facts(
         wish=wish,
         spacing_mm=scene.build.unit_mm / frame.pixels_per_unit,
@@ -109,9 +120,13 @@ def expose(seed: int, wish: Wish) -> Film:
         roll=roll,
         cropped=True if outside > CROPPED_SHARE else False if outside < WHOLE_SHARE else None,
         rotated=True if abs(roll) > ROTATED_RADIANS else False if abs(roll) < STRAIGHT_RADIANS else None,
-        landmarks={name: frame.to_pixels(at) for name, at in scene.landmarks.items()},
+        landmarks=landmarks,
+        measures=measures,
+        hidden=tuple(lesion for lesion in wish.findings or () if lesion.concept not in seen),
     )
-    return Film(pixels=np.clip(pixels, 0, 1).astype(np.float32), facts=facts, heart=thickness.heart)
+    film = np.clip(pixels, 0, 1).astype(np.float32)
+    heart = (body.ailing or body.well).heart
+    return Film(pixels=film, facts=facts, heart=heart, findings=body.findings)
 
 
 def _turned(scene: Scene, wish: Wish, rng: np.random.Generator) -> tuple[Scene, float]:
@@ -121,14 +136,8 @@ def _turned(scene: Scene, wish: Wish, rng: np.random.Generator) -> tuple[Scene, 
     long_axis = scene.view[0] if scene.view[0][0] == 1.0 else scene.view[1]
     ray = np.cross(scene.view[0], scene.view[1])
     other = np.cross(ray, long_axis)
-    turned = _rotation(other, yaw) @ _rotation(long_axis, roll)
+    turned = rotation(other, yaw) @ rotation(long_axis, roll)
     return replace(scene, view=scene.view @ turned.T), float(roll)
-
-
-def _rotation(axis: FloatArray, angle: float) -> FloatArray:
-    """Rodrigues' formula."""
-    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
-    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
 
 
 def _framed(scene: Scene, wish: Wish, rng: np.random.Generator) -> tuple[Frame, float, FloatArray]:
@@ -162,29 +171,3 @@ def _framed(scene: Scene, wish: Wish, rng: np.random.Generator) -> tuple[Frame, 
     offset = size / 2 - per_unit * centre
     margins = np.concatenate([(low - film_low), (film_high - high)]) * per_unit / np.concatenate([size, size])
     return make_frame(rows, columns, scene.view, matrix, offset), outside, margins
-
-
-def _through(scene: Scene, frame: Frame, wish: Wish, rng: np.random.Generator) -> Thickness:
-    rows, columns = frame.rows, frame.columns
-    samples = sample(frame, near=scene.near, far=scene.far, count=DEPTHS, pixels=max(min(rows, columns) / RAYS, 2.0))
-    soft = scene.soft(samples)
-    layers = {tissue: np.zeros((rows, columns), np.float32) for tissue in Tissue}
-    solids = (*scene.solids, *lines(scene, rng)) if rng.random() < wish.variety else scene.solids
-    for solid in solids:
-        add(layers, frame, solid)
-    tissue, lung, heart = (spread(plane, columns=columns, rows=rows) for plane in (soft.tissue, soft.lung, soft.heart))
-    np.maximum(tissue, 0, out=tissue)
-    grain = gaussian_filter(rng.standard_normal((rows, columns), dtype=np.float32), 1.1 * rows / 512, truncate=2.0)
-    grain *= np.float32(0.07 / (grain.std() + 1e-6))
-    bone = layers[Tissue.BONE]
-    bone *= 1 + grain
-    np.maximum(bone, 0, out=bone)
-    # Lung is no even sponge.
-    small = rng.standard_normal((rows // 8 + 2, columns // 8 + 2), dtype=np.float32)
-    mottle = enlarge(small, rows, columns) * np.float32(rng.uniform(0.0, 0.05))
-    tissue += lung * mottle
-    tissue += np.minimum(layers[Tissue.VESSEL], lung * np.float32(0.4)) * np.float32(0.6)
-    tissue += layers[Tissue.FLESH] - np.minimum(layers[Tissue.GAS], tissue * np.float32(0.8))
-    if rng.random() < wish.variety:
-        tissue += furniture(rng, rows, columns) * np.float32(8 / scene.build.unit_mm)
-    return Thickness(soft=np.maximum(tissue, 0), bone=bone, heart=heart > 0.05)

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from domain.types import Region, Species, View
+from domain.types import Code, Region, Species, View
 from phantoms.build import L7, S1, Build, draw_build
+from phantoms.chest import Breath, Lungs
+from phantoms.chest_findings import ChestDisease
 from phantoms.field import Depths, Samples, filled, in_cone, joined
+from phantoms.lesions import Lesion
 from phantoms.limbs import Axes, Limb, axes_from, forelimb, hindlimb
 from phantoms.skull import draw_skull
 from phantoms.solids import FloatArray, Solid, Tissue, points, tube
-from phantoms.torso import Posture, Soft, draw_torso, soft_tissue
+from phantoms.torso import Posture, Soft, Torso, draw_torso, soft_tissue
 
 HEAD_LEFT = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])  # right of the picture: caudal; below: ventral
 HEAD_UP = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])  # the animal's left; caudal
@@ -26,7 +29,9 @@ class Scene:
 
     view: (2, 3) orthonormal, body to film as it hangs on a viewer: head to the left, or up; proximal up. whole: (n, 3), what
     an uncropped film holds. near, far: where along the ray tissue lies. landmarks: (n, 3) by name. orientation: what lies
-    to the right of and below the picture (PS3.3 C.7.6.1.1.1).
+    to the right of and below the picture (PS3.3 C.7.6.1.1.1). grid: soft tissue is sampled on so many rays along the film's
+    shorter side, at so many depths. heart: its ellipsoids where its score is known, spine: the cranial edges from T4 on that
+    it is counted along. ailing: None for an animal of which no findings are drawn.
     """
 
     build: Build
@@ -38,15 +43,42 @@ class Scene:
     soft: Callable[[Samples], Soft] = field(repr=False)
     landmarks: dict[str, FloatArray] = field(repr=False)
     orientation: tuple[str, str]
+    grid: tuple[int, int] = (104, 36)
+    spine: FloatArray | None = field(default=None, repr=False)
+    heart: tuple[tuple[FloatArray, FloatArray], ...] = field(default=(), repr=False)
+    ailing: Ailing | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A finding and where it shows. solids: whose shadow it is; none where sums along the rays tell, see `chest.Breath`."""
+
+    lesion: Lesion
+    site: Code | None = None
+    solids: tuple[Solid, ...] = field(default=(), repr=False)
+    laterality: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ailing:
+    """What a scene becomes with its findings. solids: the same objects as the scene's where nothing has changed.
+
+    chest: what is laid into the lungs; soft: the flesh, where it differs from the scene's.
+    """
+
+    solids: tuple[Solid, ...] = field(repr=False)
+    marks: tuple[Mark, ...] = ()
+    chest: ChestDisease | None = field(default=None, repr=False)
+    soft: Callable[[Samples], Soft] | None = field(default=None, repr=False)
 
 
 def draw_scene(seed: int, region: Region, view: View, species: Species, part: str) -> Scene:
     """ValueError where no such film is taken. part: which joint or bone a limb's film shows, see `PARTS`."""
     build = draw_build(seed, species)
-    lateral = view in (View.LATERAL, View.RIGHT_LATERAL, View.LEFT_LATERAL, View.MEDIOLATERAL)
+    lateral = posture_of(view) == "lateral"
     if region in (Region.THORAX, Region.ABDOMEN, Region.PELVIS):
-        posture: Posture = "lateral" if lateral else "dorsoventral" if view is View.DORSOVENTRAL else "ventrodorsal"
-        return _of_torso(build, region, posture)
+        posture = posture_of(view)
+        return of_torso(draw_torso(build, posture), region, posture)
     if region is Region.HEAD:
         return _of_head(build, lateral=lateral)
     if region is Region.LIMB:
@@ -54,14 +86,20 @@ def draw_scene(seed: int, region: Region, view: View, species: Species, part: st
     raise ValueError(f"no phantom shows {region.value}, {view.value}")
 
 
+def posture_of(view: View) -> Posture:
+    if view in (View.LATERAL, View.RIGHT_LATERAL, View.LEFT_LATERAL, View.MEDIOLATERAL):
+        return "lateral"
+    return "dorsoventral" if view is View.DORSOVENTRAL else "ventrodorsal"
+
+
 # Which ends of which limb a film of the part holds: limb, from and to as (joint, share of the way to the next one).
 PARTS = ("stifle", "femur", "tibia", "tarsus", "humerus", "elbow", "radius", "carpus", "hindpaw")
 HIND = {"stifle", "femur", "tibia", "tarsus", "hindpaw"}
 
 
-def _of_torso(build: Build, region: Region, posture: Posture) -> Scene:
-    torso = draw_torso(build, posture)
-    column, cage = torso.column, torso.cage
+def of_torso(torso: Torso, region: Region, posture: Posture, disease: Callable[[Lungs], Breath] | None = None) -> Scene:
+    """disease: what becomes of the lungs, see `torso.soft_tissue`."""
+    build, column, cage = torso.build, torso.column, torso.cage
     wide = torso.cage.width(5.0)
 
     def ring(x: float, top: float, bottom: float, half: float) -> list[list[float]]:
@@ -95,7 +133,8 @@ def _of_torso(build: Build, region: Region, posture: Posture) -> Scene:
     with_limbs = (1, 3) if region is Region.PELVIS else (0, 2) if region is Region.THORAX else (1, 3)
 
     def soft(samples: Samples) -> Soft:
-        return soft_tissue(torso, samples, with_chest=region is not Region.PELVIS, with_limbs=with_limbs)
+        with_chest = region is not Region.PELVIS
+        return soft_tissue(torso, samples, with_chest=with_chest, with_limbs=with_limbs, disease=disease)
 
     chest, hips = torso.chest, torso.pelvis.hips
     landmarks = {
@@ -114,6 +153,7 @@ def _of_torso(build: Build, region: Region, posture: Posture) -> Scene:
         soft=soft,
         landmarks=landmarks,
         orientation=("CD", "V") if posture == "lateral" else ("LE", "CD"),
+        spine=np.stack([column.edge(number) for number in range(14)]),
     )
 
 

@@ -6,7 +6,7 @@ the cranial edge of T4.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 import numpy as np
@@ -67,7 +67,25 @@ class VertebralBody:
     cortex: float
 
 
-Solid = Tube | Ellipsoid | VertebralBody
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """The part of a tube on one side of a break. at: (3,) on the break; normal: (3,) unit vector into what is left.
+
+    jag: how far the break's edge zigzags; phases: (3,) of its waves.
+    """
+
+    whole: Tube
+    at: FloatArray
+    normal: FloatArray
+    jag: float
+    phases: FloatArray
+
+    @property
+    def tissue(self) -> Tissue:
+        return self.whole.tissue
+
+
+Solid = Tube | Ellipsoid | VertebralBody | Piece
 
 
 def points(*rows: tuple[float, float, float] | FloatArray) -> FloatArray:
@@ -107,3 +125,25 @@ def ellipsoid(
     cos, sin = np.cos(turn), np.sin(turn)
     axes = np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]]) * np.asarray(semi_axes)[:, None]
     return Ellipsoid(centre=np.asarray(centre, dtype=np.float64), axes=axes, tissue=tissue, weight=weight, softness=softness)
+
+
+def moved(solid: Solid, turn: FloatArray, about: FloatArray, shift: FloatArray) -> Solid:
+    """The same solid turned by a (3, 3) rotation about a point, then shifted."""
+
+    def to(at: FloatArray) -> FloatArray:
+        return np.asarray((at - about) @ turn.T + about + shift)
+
+    if isinstance(solid, Tube):
+        return replace(solid, points=to(solid.points))
+    if isinstance(solid, Ellipsoid):
+        return replace(solid, centre=to(solid.centre), axes=solid.axes @ turn.T)
+    if isinstance(solid, VertebralBody):
+        return replace(solid, cranial=to(solid.cranial), caudal=to(solid.caudal), dorsal=turn @ solid.dorsal)
+    whole = replace(solid.whole, points=to(solid.whole.points))
+    return replace(solid, whole=whole, at=to(solid.at), normal=turn @ solid.normal)
+
+
+def rotation(axis: FloatArray, angle: float) -> FloatArray:
+    """(3, 3), about a unit vector by radians: Rodrigues' formula."""
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from phantoms.axial import Cage, Column, draw_cage, draw_column, rib_bones, spine_bones, sternum_bones
 from phantoms.build import L7, S1, T13, Build
-from phantoms.chest import Chest, draw_chest, heart_depth, lung_share
+from phantoms.chest import Breath, Chest, Lungs, beside_vessels, draw_chest, heart_depth, lung_depth, lung_share
 from phantoms.field import Plane, Profile, Samples, filled, in_cone, in_ellipsoid, joined, profile
 from phantoms.limbs import Limb, axes_from, forelimb, hindlimb
 from phantoms.pelvis import Pelvis, draw_pelvis
@@ -46,15 +47,23 @@ class Torso:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Soft:
-    """What the rays sum up, each (rows, columns) in vertebrae: water-equivalent tissue, lung, and the heart."""
+    """What the rays sum up, each (rows, columns) in vertebrae: water-equivalent tissue, lung, and the heart.
+
+    ailing: the same with its findings, where they change any of it; traces: see `chest.Breath`.
+    """
 
     tissue: Plane
     lung: Plane
     heart: Plane
+    ailing: Soft | None = field(default=None, repr=False)
+    traces: dict[str, Plane] = field(default_factory=dict, repr=False)
 
 
-def draw_torso(build: Build, posture: Posture) -> Torso:
-    """The same build is the same animal; what differs between postures is how its limbs lie."""
+def draw_torso(build: Build, posture: Posture, *, extended: bool | None = None) -> Torso:
+    """The same build is the same animal; what differs between postures is how its limbs lie.
+
+    extended: whether the hind limbs are drawn back, parallel, as for a film of the hips; None for either.
+    """
     rng = np.random.default_rng([build.seed, 22])
     uniform = rng.uniform
     column = draw_column(rng)
@@ -110,7 +119,7 @@ def draw_torso(build: Build, posture: Posture) -> Torso:
         smooth=1.2,
     )
     belly = _draw_belly(build, column, chest, rng)
-    limbs = _draw_limbs(build, column, pelvis, posture)
+    limbs = _draw_limbs(build, column, pelvis, posture, extended)
     solids = (
         *spine_bones(build, column, rng),
         *rib_bones(build, column, cage, rng),
@@ -192,12 +201,13 @@ def _turned(size: tuple[float, float, float], angle: float) -> FloatArray:
     return np.asarray(np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]]) * np.asarray(size)[:, None])
 
 
-def _draw_limbs(build: Build, column: Column, pelvis: Pelvis, posture: Posture) -> tuple[Limb, ...]:
+def _draw_limbs(build: Build, column: Column, pelvis: Pelvis, posture: Posture, wanted: bool | None) -> tuple[Limb, ...]:
     rng = np.random.default_rng([build.seed, 23, len(posture)])
     uniform = rng.uniform
     limbs: list[Limb] = []
     forward, reach = uniform(-0.3, 1.1), uniform(-0.5, 0.6)
     extended = posture == "ventrodorsal" and rng.random() < 0.85
+    extended = extended if wanted is None else wanted
     leg, knee_bend = (uniform(0.0, 0.22), uniform(0.1, 0.5)) if extended else (uniform(0.5, 1.9), uniform(0.5, 1.6))
     spread_out = uniform(-0.06, 0.1) if extended else uniform(0.2, 0.9)
     for i, side in enumerate((-1.0, 1.0)):
@@ -250,9 +260,16 @@ def _extras(build: Build, column: Column, rng: np.random.Generator) -> list[Soli
     ]
 
 
-def soft_tissue(torso: Torso, samples: Samples, *, with_chest: bool, with_limbs: tuple[int, ...]) -> Soft:
-    """with_limbs: indices of the limbs whose flesh is near the film."""
-    column = torso.column
+def soft_tissue(
+    torso: Torso,
+    samples: Samples,
+    *,
+    with_chest: bool,
+    with_limbs: tuple[int, ...],
+    disease: Callable[[Lungs], Breath] | None = None,
+) -> Soft:
+    """with_limbs: indices of the limbs whose flesh is near the film. disease: what becomes of the lungs."""
+    column, chest = torso.column, torso.chest
     below = samples.y - column.y.at(samples)
     top, bottom, width = torso.back.at(samples), torso.bottom.at(samples), torso.width.at(samples)
     high = (below + top) / (bottom + top)
@@ -268,25 +285,34 @@ def soft_tissue(torso: Torso, samples: Samples, *, with_chest: bool, with_limbs:
         for start, stop, radii in torso.limbs[i].flesh:
             depth = joined(depth, in_cone(samples, start, stop, radii), 0.5)
     edge = max(0.12, samples.step)
-    density = filled(depth, edge)
+    body = filled(depth, edge)
     under_skin = filled(depth - np.float32(torso.skin), edge)
-    density *= np.float32(0.88) + np.float32(0.12) * under_skin  # fat is lighter than muscle
+    density = body * (np.float32(0.88) + np.float32(0.12) * under_skin)  # fat is lighter than muscle
     still = samples.along(density)
     lung_plane = heart_plane = np.zeros_like(still)
+    breath: Breath | None = None
     if with_chest:
-        heart = heart_depth(torso.chest, samples)
-        lung = lung_share(torso.chest, column, torso.cage, samples, heart)
-        lung *= filled(depth, edge)
+        heart = heart_depth(chest, samples)
+        cavity = beside_vessels(chest, samples, lung_depth(chest, column, torso.cage, samples))
+        lung = lung_share(cavity, heart, samples)
+        lung *= body
         lung_plane = samples.along(lung)
-        still = still - lung_plane * np.float32(1 - torso.chest.lung_density)
+        still = still - lung_plane * np.float32(1 - chest.lung_density)
         heart_plane = samples.along(filled(heart, edge))
+        if disease is not None:
+            inside = below / np.maximum(torso.cage.bottom.at(samples), np.float32(1))
+            breath = disease(Lungs(samples=samples, cavity=cavity, body=body, high=inside.astype(np.float32)))
     for centre, axes, weight in torso.belly.gas:
         if _near(samples, centre):
             still = still - samples.along(filled(in_ellipsoid(samples, centre, axes), edge) * np.float32(weight))
     for centre, axes, weight in torso.belly.organs:
         if _near(samples, centre):
             still = still + samples.along(filled(in_ellipsoid(samples, centre, axes), edge) * np.float32(weight))
-    return Soft(tissue=np.maximum(still, 0), lung=lung_plane, heart=heart_plane)
+    ailing = None
+    if breath is not None:
+        tissue = still + lung_plane * np.float32(1 - chest.lung_density) - breath.air
+        ailing = Soft(tissue=np.maximum(tissue, 0), lung=breath.lung, heart=breath.heart, traces=breath.traces)
+    return Soft(tissue=np.maximum(still, 0), lung=lung_plane, heart=heart_plane, ailing=ailing)
 
 
 def _near(samples: Samples, centre: FloatArray) -> bool:
