@@ -91,7 +91,7 @@ def _bare(path: Path) -> Part10:
         sop_class, sop_instance = _uid(header, "SOPClassUID"), _uid(header, "SOPInstanceUID")
     except OSError:
         raise
-    except Exception as error:
+    except Exception as error:  # pydicom raises many kinds for what is no data set
         raise DataSetUnusable("not a DICOM file") from error
     if not (sop_class and sop_instance and UID(sop_instance).is_valid) or header.file_meta:
         raise DataSetUnusable("not a DICOM file")
