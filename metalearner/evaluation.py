@@ -25,7 +25,7 @@ from metalearner.labelling import Labels
 from metalearner.landmark_statistics import measure_figures, point_figures
 from metalearner.model_answers import ModelAnswers
 from metalearner.region_statistics import region_figures
-from metalearner.statistics import Estimate, Resamples, auc_figure, mean_figure, number, precision_figure, roc
+from metalearner.statistics import Estimate, Resamples, auc_figure, number, precision_figure, roc
 
 FORMAT = 1
 GRADES = {1: "mild", 2: "moderate", 3: "severe"}
@@ -312,8 +312,8 @@ def _subgroups(answers: ModelAnswers, truth: Truth, concepts: Sequence[str], res
                         "measure": name,
                         "images": int(known.sum()),
                         "few_cases": int(known.sum()) < subgroups.FEW_CASES,
-                        "bias": drawn.estimate(mean_figure(error[known])).as_json(),
-                        "mean_absolute": drawn.estimate(mean_figure(np.abs(error[known]))).as_json(),
+                        "bias": drawn.mean(error[known]).as_json(),
+                        "mean_absolute": drawn.mean(np.abs(error[known])).as_json(),
                     }
                 )
         patients = resamples.patients(chosen)

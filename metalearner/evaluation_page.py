@@ -13,6 +13,7 @@ from metalearner.subgroups import FEW_CASES, FEW_WITH
 
 Result = Mapping[str, Any]
 _OUTCOMES = ("ABSENT", "UNCERTAIN", "PRESENT")
+FEW = " (few cases)"
 _LINES = 4  # in one plot; more cannot be told apart
 
 
@@ -79,24 +80,19 @@ def _tone(few: bool, text: str) -> Cell:
 
 
 def _findings(result: Result) -> Section:
-    headings = (
-        "finding",
-        "with / without",
-        "AUC",
-        "sensitivity",
-        "specificity",
-        "PPV",
-        "NPV",
-        "uncertain",
-        "missed",
-        "prevalence",
+    told: tuple[tuple[str, dict[str, str]], ...] = (
+        ("how well it is told", {"auc": "AUC", "sensitivity": "", "specificity": "", "uncertain": "", "missed": ""}),
+        ("what an answer is worth where so many have it", {"prevalence": "", "ppv": "PPV", "npv": "NPV"}),
     )
-    rows = []
-    for one in result["findings"]:
-        names = ("auc", "sensitivity", "specificity", "ppv", "npv", "uncertain", "missed", "prevalence")
-        cells = [f"{one['with']} / {one['without']}", *(said(one[name]) for name in names)]
-        few = one["few_cases"]
-        rows.append([_tone(few, one["words"] + (" (few cases)" if few else "")), *(_tone(few, text) for text in cells)])
+    tables = []
+    for caption, names in told:
+        rows = []
+        for one in result["findings"]:
+            few = one["few_cases"]
+            cells = (f"{one['with']} / {one['without']}", *(said(one[name]) for name in names))
+            rows.append([_tone(few, one["words"] + FEW * few), *(_tone(few, text) for text in cells)])
+        headings = ("finding", "with / without", *(words or name for name, words in names.items()))
+        tables.append(Table(headings=headings, rows=rows, caption=caption))
     plots = [
         grid(
             [[one["confusion"][kind][outcome] for outcome in _OUTCOMES] for kind in ("without", "with")],
@@ -116,7 +112,7 @@ def _findings(result: Result) -> Section:
         "not. UNCERTAIN lies between the two operating points and counts as neither; missed: has it and is called ABSENT. "
         "PPV and NPV hold for this prevalence only: where a finding is rarer, PPV is lower.",
     )
-    return Section(heading="Findings", words=words, tables=[Table(headings=headings, rows=rows)], plots=plots)
+    return Section(heading="Findings", words=words, tables=tables, plots=plots)
 
 
 def _curves(result: Result) -> list[Section]:
@@ -189,7 +185,10 @@ def _grades(result: Result) -> Section:
     rows = [
         [
             _tone(of["few_cases"], one["words"]),
-            *(_tone(of["few_cases"], text) for text in (of["grade"], str(of["with"]), said(of["auc"]))),
+            *(
+                _tone(of["few_cases"], text)
+                for text in (of["grade"], str(of["with"]) + FEW * of["few_cases"], said(of["auc"]))
+            ),
         ]
         for one in result["findings"]
         for of in one["grades"]
@@ -284,7 +283,7 @@ def _subgroups(result: Result) -> Section:
         rows: list[list[Cell]] = []
         for one in of_key:
             for of in one["findings"]:
-                cells = [one["group"], of["words"], f"{of['with']} of {of['images']}"]
+                cells = [one["group"], of["words"], f"{of['with']} of {of['images']}" + FEW * of["few_cases"]]
                 cells += [said(of[name]) for name in ("auc", "sensitivity", "specificity")]
                 rows.append([_tone(of["few_cases"], text) for text in cells])
         if rows:
@@ -293,7 +292,7 @@ def _subgroups(result: Result) -> Section:
         measured = [
             [
                 _tone(of["few_cases"], text)
-                for text in (one["group"], of["measure"], str(of["images"]), said(of["mean_absolute"]), said(of["bias"]))
+                for text in (one["group"], of["measure"], _count(of), said(of["mean_absolute"]), said(of["bias"]))
             ]
             for one in of_key
             for of in one["measures"]
@@ -306,6 +305,10 @@ def _subgroups(result: Result) -> Section:
         "difference there may be chance, and so may one among many groups.",
     )
     return Section(heading="Subgroups", words=words, tables=tables)
+
+
+def _count(one: Result) -> str:
+    return str(one["images"]) + FEW * one["few_cases"]
 
 
 def _compared(comparison: Result, name: str) -> Section:

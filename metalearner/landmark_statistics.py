@@ -14,7 +14,7 @@ from scipy.stats import t
 from inference.measuring import SPINE
 from metalearner.collection import Case
 from metalearner.model_answers import aspect_of
-from metalearner.statistics import LEVEL, Estimate, Figure, Resamples, mean_figure, number
+from metalearner.statistics import LEVEL, Estimate, Resamples, interval, number
 
 FloatArray = npt.NDArray[np.float64]
 LIMIT = 1.96  # standard deviations to either limit of agreement
@@ -66,31 +66,24 @@ def bland_altman(said: FloatArray, true: FloatArray, resamples: Resamples) -> Bl
         half = many * math.sqrt(1 / n + LIMIT**2 / (2 * (n - 1)))
         low, high = _around(bias - LIMIT * deviation, half), _around(bias + LIMIT * deviation, half)
     else:
-        of_bias = drawn.estimate(mean_figure(differences))
-        low, high = (drawn.estimate(_limit(differences, sign)) for sign in (-1, 1))
+        of_bias = drawn.mean(differences)
+        cases, sums, squares = drawn.sums(np.ones(n), differences, differences**2)
+        means = sums / cases
+        spread = LIMIT * np.sqrt(np.clip((squares / cases - means**2) * cases / (cases - 1), 0, None))
+        low, high = (interval(bias + sign * LIMIT * deviation, means + sign * spread) for sign in (-1, 1))
     return BlandAltman(
         n=n,
         bias=of_bias,
         low=low,
         high=high,
         deviation=deviation,
-        mean_absolute=drawn.estimate(mean_figure(np.abs(differences))),
+        mean_absolute=drawn.mean(np.abs(differences)),
         p95=float(np.percentile(np.abs(differences), 95)),
     )
 
 
 def _around(value: float, half: float) -> Estimate:
     return Estimate(value=value, low=value - half, high=value + half)
-
-
-def _limit(differences: FloatArray, sign: int) -> Figure:
-    def of(weights: FloatArray) -> FloatArray:
-        n = weights.sum(axis=1)
-        mean = weights @ differences / n
-        variance = np.clip((weights @ differences**2 / n - mean**2) * n / (n - 1), 0, None)
-        return np.asarray(mean + sign * LIMIT * np.sqrt(variance))
-
-    return of
 
 
 def measure_figures(said: FloatArray, true: FloatArray, resamples: Resamples) -> dict[str, Any]:
@@ -140,7 +133,7 @@ def _errors(
         found = distance[known]
         told[unit] = {
             "n": len(found),
-            "mean": groups.among(known).estimate(mean_figure(found)).as_json(),
+            "mean": groups.among(known).mean(found).as_json(),
             "median": number(float(np.median(found))),
             "p95": number(float(np.percentile(found, 95))),
         }

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from metalearner.labelling import Labels
 from metalearner.model_answers import Outlined
-from metalearner.statistics import Resamples, mean_figure, number
+from metalearner.statistics import Resamples, number
 
 FloatArray = npt.NDArray[np.float64]
 Corners = tuple[float, float, float, float]
@@ -66,10 +66,10 @@ def region_figures(
         "concept": concept,
         "images": len(chosen),
         "regions": len(hits),
-        "dice": drawn.among(with_it).estimate(mean_figure(dice)).as_json(),
-        "overlap": drawn.among(with_it).estimate(mean_figure(union)).as_json(),
+        "dice": drawn.among(with_it).mean(dice).as_json(),
+        "overlap": drawn.among(with_it).mean(union).as_json(),
         "sensitivity": per_region.share(np.ones(len(hits), bool), hits).as_json(),
-        "false_alarms_per_image": drawn.estimate(mean_figure(alarms)).as_json(),
+        "false_alarms_per_image": drawn.mean(alarms).as_json(),
         "sensitivity_at": [
             {"false_alarms_per_image": rate, "sensitivity": number(value)}
             for rate, value in zip(FALSE_ALARMS, _free_response(judged), strict=True)

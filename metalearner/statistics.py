@@ -7,14 +7,15 @@ cases. Scores and truths are (n,), truth 1 or 0. A figure takes weights, (resamp
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm, rankdata
 
-from metalearner.calibration import BINS, bin_of
+from metalearner.calibration import BINS, bin_of, calibration_error
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -46,7 +47,7 @@ class Paired:
     test: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Resamples:
     """groups: (n,) number of each case's patient, from 0. The same seed draws the same ones: two models can be paired."""
 
@@ -60,7 +61,7 @@ class Resamples:
 
     def among(self, chosen: BoolArray) -> Resamples:
         """Of these cases alone."""
-        return self.taken(np.flatnonzero(chosen))
+        return self if chosen.all() else self.taken(np.flatnonzero(chosen))
 
     def taken(self, cases: npt.NDArray[np.int64]) -> Resamples:
         """Of these, by their numbers; one may be taken several times, such as for each of its landmarks."""
@@ -72,17 +73,27 @@ class Resamples:
 
     def of_figure(self, figure: Figure) -> FloatArray:
         """(count,), or fewer where some resamples have no such figure."""
+        step = max(_BLOCK // max(len(self.groups), 1), 1)
+        blocks = [self._drawn[start : start + step, self.groups] for start in range(0, len(self._drawn), step)]
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = np.concatenate([np.zeros(0), *(figure(weights) for weights in self._weights())])
+            found = np.concatenate([np.zeros(0), *map(figure, blocks)])
         return found[np.isfinite(found)]
+
+    def sums(self, *columns: npt.NDArray[np.generic]) -> FloatArray:
+        """(columns, count): of each resample the sum over its cases. columns: (n,)."""
+        each = [np.bincount(self.groups, weights=column, minlength=self._drawn.shape[1]) for column in columns]
+        return np.asarray((self._drawn @ np.stack(each, axis=1)).T)
 
     def estimate(self, figure: Figure) -> Estimate:
         return interval(of_all(figure, len(self.groups)), self.of_figure(figure))
 
+    def mean(self, values: FloatArray) -> Estimate:
+        return self._ratio(values, np.ones(len(values)))
+
     def share(self, among: BoolArray, hits: BoolArray) -> Estimate:
         """Of those among the cases the share that `hits`. Where all or none do, resamples know no doubt, and the interval is
         the exact binomial one (Clopper and Pearson 1934) of as many patients."""
-        found = self.estimate(share_figure(among, hits))
+        found = self._ratio(among & hits, among)
         return _exact(found, self.patients(among)) if found.value in (0.0, 1.0) else found
 
     def auc(self, scores: FloatArray, truth: npt.ArrayLike) -> Estimate:
@@ -93,18 +104,32 @@ class Resamples:
         return _exact(found, pairs) if found.value in (0.0, 1.0) else found
 
     def calibration_error(self, said: FloatArray, came_true: npt.ArrayLike) -> Estimate:
-        """Resamples are further off than the cases they are drawn from: they are moved back by as much."""
-        figure = error_figure(said, came_true)
-        value, found = of_all(figure, len(said)), self.of_figure(figure)
-        return interval(value, np.clip(found - (found.mean() - value), 0, 1)) if len(found) else Estimate(value=value)
+        """`calibration.calibration_error`. Resamples are further off than the cases they are drawn from: they are moved back
+        by as much."""
+        value = calibration_error(said, came_true)
+        off = np.eye(BINS)[bin_of(said)] * (said - np.asarray(came_true, dtype=float))[:, None]
+        *apart, cases = self.sums(*off.T, np.ones(len(said)))
+        if not len(cases):
+            return Estimate(value=value)
+        found = np.abs(apart).sum(axis=0) / cases
+        return interval(value, np.clip(found - (found.mean() - value), 0, 1))
 
-    def _weights(self) -> Iterator[FloatArray]:
-        rng = np.random.default_rng(self.seed)
+    def _ratio(self, above: npt.NDArray[np.generic], below: npt.NDArray[np.generic]) -> Estimate:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = float(np.divide(above.sum(), below.sum())) if len(below) else math.nan
+            over, under = self.sums(above, below)
+            found = over / under
+        return interval(value, found[np.isfinite(found)])
+
+    @cached_property
+    def _drawn(self) -> FloatArray:
+        """(count, patients): how often each was drawn."""
         patients = self.patients()
-        step = max(_BLOCK // max(len(self.groups), 1), 1)
-        for start in range(0, self.count if patients else 0, step):
-            drawn = rng.multinomial(patients, np.full(patients, 1 / patients), size=min(step, self.count - start))
-            yield drawn[:, self.groups].astype(np.float64)
+        if not patients:
+            return np.zeros((self.count, 0))
+        drawn = np.random.default_rng(self.seed).integers(patients, size=(self.count, patients))
+        at = drawn + np.arange(self.count)[:, None] * patients
+        return np.bincount(at.ravel(), minlength=self.count * patients).reshape(self.count, patients).astype(np.float64)
 
 
 def number(value: float) -> float | None:
@@ -172,12 +197,6 @@ def precision_figure(scores: FloatArray, yes: BoolArray) -> Figure:
         return np.asarray((with_it * precision).sum(axis=1) / with_it.sum(axis=1))
 
     return of if len(scores) else _nothing
-
-
-def error_figure(said: FloatArray, came_true: npt.ArrayLike, bins: int = BINS) -> Figure:
-    """`calibration.calibration_error` of resamples."""
-    where = np.eye(bins)[bin_of(said, bins)] * (said - np.asarray(came_true, dtype=float))[:, None]
-    return lambda weights: np.asarray(np.abs(weights @ where).sum(axis=1) / weights.sum(axis=1))
 
 
 def mean_figure(values: FloatArray) -> Figure:

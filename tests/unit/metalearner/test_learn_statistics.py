@@ -14,7 +14,6 @@ from metalearner.statistics import (
     auc_figure,
     delong,
     holm,
-    mean_figure,
     number,
     of_all,
     paired_bootstrap,
@@ -82,10 +81,10 @@ def test_average_precision_by_hand():
 
 def test_resamples_are_of_patients_and_the_same_for_the_same_seed():
     once, again = (Resamples.of(["a", "a", "b", "c"], seed=4, count=50) for _ in range(2))
-    weights = np.concatenate(list(once._weights()))
-    assert np.array_equal(weights, np.concatenate(list(again._weights())))
-    assert np.array_equal(weights[:, 0], weights[:, 1])  # one animal's images come together
-    assert set(weights[:, [1, 2, 3]].sum(axis=1)) == {3}
+    of_each = once.sums(*np.eye(4))
+    assert np.array_equal(of_each, again.sums(*np.eye(4)))
+    assert np.array_equal(of_each[0], of_each[1])  # one animal's images come together
+    assert set(of_each[1:].sum(axis=0)) == {3}
     assert once.patients() == 3
 
 
@@ -93,9 +92,9 @@ def test_images_of_one_patient_make_no_figure_surer():
     """Each image given five times under its patient's name: the interval of a mean must not shrink."""
     values = np.random.default_rng(1).normal(size=60)
     names = [str(n) for n in range(60)]
-    one = Resamples.of(names, seed=2).estimate(mean_figure(values))
-    five = Resamples.of(names * 5, seed=2).estimate(mean_figure(np.tile(values, 5)))
-    believed = alone(300, seed=2).estimate(mean_figure(np.tile(values, 5)))
+    one = Resamples.of(names, seed=2).mean(values)
+    five = Resamples.of(names * 5, seed=2).mean(np.tile(values, 5))
+    believed = alone(300, seed=2).mean(np.tile(values, 5))
     assert five.high - five.low == pytest.approx(one.high - one.low, rel=0.05)
     assert believed.high - believed.low < 0.6 * (one.high - one.low)
 
