@@ -19,6 +19,7 @@ from node import commitments
 from node.commitments import Promises
 from node.filing import Filing
 from node.leases import Leases
+from node.lines import lines
 from node.parts import open_pipeline
 from node.pipeline import Pipeline
 from scp.listener import Listener
@@ -37,7 +38,7 @@ class House:
     def run_task(self) -> bool:
         """Whether one could be run now."""
         with self.pipeline.ledger.transaction() as tx:
-            task = tasks.claim(tx, "delivery", connections={"orthanc": 1})
+            task = tasks.claim(tx, "delivery", connections=lines(self.settings))
         if task is None:
             return False
         filing = Filing(settings=self.settings, ledger=self.pipeline.ledger, leases=Leases())
