@@ -16,6 +16,7 @@ from node.lines import notifier
 
 QUEUE = "upkeep"
 SETTLED_SECONDS = 60.0  # what is over for so long is said to be over
+STALE_SECONDS = 86_400.0  # and not any more what has been over for so long, such as before an upgrade or a long stop
 FIRST_RETRY_SECONDS = 10.0
 LONGEST_RETRY_SECONDS = 600.0
 GIVE_UP_SECONDS = 7 * 86_400.0
@@ -83,7 +84,7 @@ class Notices:
             if successor is None and tx.now - (alarm.cleared_at or tx.now) < SETTLED_SECONDS:
                 continue
             alarms.not_sent(tx, alarm.id, to.name)
-            if alarm.kind in ENDED_BY_SEEING:
+            if alarm.kind in ENDED_BY_SEEING or tx.now - (alarm.cleared_at or tx.now) > STALE_SECONDS:
                 continue
             if successor is not None and successor.raised_at - (alarm.cleared_at or 0.0) < SETTLED_SECONDS:
                 alarms.sent(tx, successor.id, to.name)

@@ -333,6 +333,12 @@ def test_who_was_told_is_told_that_it_is_over_and_nobody_else(
     assert mails[-1]["content"]["text"] == "This is over: something happened"
     clock.now += 61
     assert sent(pipeline, upkeep, mails) == []
+    raised(pipeline, AlarmKind.MISSING_FILE, key="another")
+    sent(pipeline, upkeep, mails)
+    with pipeline.ledger.transaction() as tx:
+        alarms.clear(tx, AlarmKind.MISSING_FILE, "another")
+    clock.now += 2 * DAY_SECONDS  # the node stood still meanwhile
+    assert sent(pipeline, upkeep, mails) == []
 
 
 def test_what_comes_and_goes_is_told_once(
