@@ -40,14 +40,15 @@ _ADDRESS = re.compile(r"[^@/]+@[^@/]+:\d+")
 def collect(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the collection; a new one is made.")],
     sources: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--from",
             metavar="SOURCE",
             help="A folder or file, `node` for this node's own images and its vets' answers, a [[destination]]'s name, "
-            "AE@HOST:PORT, or a DICOMweb address. Several are taken one after another.",
+            "AE@HOST:PORT, or a DICOMweb address. Several are taken one after another; "
+            "without any, labels are for the images that the collection holds.",
         ),
-    ],
+    ] = None,
     labels: Annotated[
         list[str] | None,
         typer.Option(
@@ -83,6 +84,8 @@ def collect(
         from metalearner.collecting import gather, opened
         from metalearner.labels.files import read_labels
 
+        if not sources and not labels:
+            raise typer.BadParameter("say where images or labels come from", param_hint="--from or --labels")
         if split_by not in ("", "patient", "clinic"):
             raise typer.BadParameter("patient or clinic", param_hint="--split-by")
         files = [Path(one) for one in labels or () if one != REPORTS_AMONG]
@@ -100,7 +103,7 @@ def collect(
                 folder=Path(held.enter_context(tempfile.TemporaryDirectory(dir=_made(out), prefix=".fetched-"))),
                 told=lambda count: progress.update(bar, description=f"Fetched {count}"),
             )
-            found = [_source(one, asked, held, failed) for one in sources]
+            found = [_source(one, asked, held, failed) for one in sources or ()]
             gathered = gather(
                 collection,
                 itertools.chain.from_iterable(one.images for one in found),
@@ -254,7 +257,8 @@ def _tell(collection: Collection, counts: Counter[str], said: Sequence[str], *, 
         }
         print_json(content)
         return
-    console.print(f"Of {counts.total()} files: {_counted(counts)}.")
+    if counts:
+        console.print(f"Of {counts.total()} files: {_counted(counts)}.")
     for sentence in said:
         console.print(sentence)
     labelled = len({labels.image for labels in collection.labels})

@@ -138,7 +138,7 @@ def _taken(one: Incoming, names: Pseudonyms, root: Path, known: dict[str, Case],
             return "reports", None, said
         if "PixelData" not in ds:
             return "objects without an image", None, []
-        image = names.uid(uid)
+        image = uid if uid in known else names.uid(uid)  # the collection's own file
         if image in known:
             return "known already", known[image], []
         case = _case(ds, one, names, image)

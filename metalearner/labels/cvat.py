@@ -1,7 +1,8 @@
 """Labels from CVAT, "CVAT for images 1.1": its XML, or the zip with annotations.xml inside.
 
 Boxes, polygons and masks are findings; points are landmarks; a tag says that the image shows something. A tag with an
-attribute `answer` (present, absent, unsure) says that instead: what `learn suggest` exports is made so.
+attribute `answer` (present, absent, unsure) says that instead: what `learn suggest` exports is made so. What a model drew
+there (source "auto") counts only where a person answered "present".
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from metalearner.labels.coco import outlines
 from metalearner.labels.said import LabelsInvalid, Said, concept_of, marked, numbered
 
 ANNOTATIONS = "annotations.xml"
+MODEL = "auto"  # the source of what nobody drew
 ANSWER, PRESENT, ABSENT, UNSURE = "answer", "present", "absent", "unsure"
 _LARGEST_BYTES = 1 << 30
 _ELLIPSE_POINTS = 32
@@ -68,19 +70,23 @@ def _root(path: Path) -> Element:
 
 
 def _labels(image: Element, looked_for: list[str]) -> Labels:
-    boxes: list[Box] = []
-    masks: list[Mask] = []
+    drawn_boxes: list[tuple[Box, bool]] = []
+    drawn_masks: list[tuple[Mask, bool]] = []
     points: list[tuple[str, tuple[float, float]]] = []
     classes: dict[str, float] = {}
     unsure: set[str] = set()
     for mark in image:
         name = mark.get("label", "")
         concept = concept_of(name)
+        by_model = mark.get("source") == MODEL
         if mark.tag == "box":
             edges = [finite(mark.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr")]
-            boxes.append(Box(concept=concept, left=edges[0], top=edges[1], right=edges[2], bottom=edges[3]))
+            box = Box(concept=concept, left=edges[0], top=edges[1], right=edges[2], bottom=edges[3])
+            drawn_boxes.append((box, by_model))
         elif mark.tag in ("polygon", "ellipse", "mask"):
-            masks.append(Mask(concept=concept, polygons=_rings(mark)))
+            drawn_masks.append((Mask(concept=concept, polygons=_rings(mark)), by_model))
+        elif by_model and mark.tag in ("points", "skeleton"):
+            continue
         elif mark.tag == "points":
             points += [(name, at) for at in _points(mark.attrib["points"])]
         elif mark.tag == "skeleton":
@@ -95,6 +101,9 @@ def _labels(image: Element, looked_for: list[str]) -> Labels:
                 classes[concept] = float(said.strip() == PRESENT)
             else:
                 unsure.add(concept)
+    boxes = [box for box, by_model in drawn_boxes if not by_model or classes.get(box.concept) == 1.0]
+    masks = [mask for mask, by_model in drawn_masks if not by_model or classes.get(mask.concept) == 1.0]
+    unsure -= {*(box.concept for box in boxes), *(mask.concept for mask in masks)}
     labels = marked(boxes=boxes, masks=masks, points=numbered(points), classes=classes, looked_for=looked_for)
     return replace(labels, classes={name: value for name, value in labels.classes.items() if name not in unsure})
 
