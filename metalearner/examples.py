@@ -48,16 +48,12 @@ class Examples:
         return np.einsum("nij,nkj->nki", inverse, points.astype(np.float64) - self.offsets[:, None])
 
 
-def gather(collection: Collection, task: Task, recipe: Recipe, part: Part, *, labelled: bool = True) -> Examples:
-    """The images of a part that the task is for; labelled: only those of which anything that it asks is known.
-
-    TaskInvalid where there is none.
-    """
+def gather(collection: Collection, task: Task, recipe: Recipe, part: Part) -> Examples:
+    """The images of a part that the task is for and of which anything that it asks is known. TaskInvalid where none is."""
     parts = collection.parts()
     images = [case.image for case in collection.usable if task.is_for(case) and parts[case.image] is part]
     truths = {image: collection.truth(image) for image in images}
-    if labelled:
-        images = [image for image in images if _says(truths[image], task)]
+    images = [image for image in images if _says(truths[image], task)]
     if not images:
         raise TaskInvalid(f"the part {part.value} of the collection has no labelled image that the task {task.name} is for")
     laid = planes(collection, images, task.input_of(recipe.rows, recipe.columns))
@@ -125,7 +121,7 @@ def _drawn(rings: list[npt.NDArray[np.float64]], rows: int, columns: int) -> Byt
     inside = np.zeros((rows * _FINE, columns * _FINE), bool)
     for ring in rings:
         sheet = Image.new("1", (columns * _FINE, rows * _FINE))
-        scaled = ring * (_FINE / STRIDE) - 0.5  # Pillow counts from the middle of the first pixel
+        scaled = ring * (_FINE / STRIDE)
         ImageDraw.Draw(sheet).polygon([(float(x), float(y)) for x, y in scaled], fill=1)
         inside ^= np.asarray(sheet)
     shares = inside.reshape(rows, _FINE, columns, _FINE).mean(axis=(1, 3))

@@ -20,6 +20,7 @@ import fcntl
 import json
 import math
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -39,7 +40,7 @@ from metalearner.tasks import RUN, Recipe, Task, TaskInvalid, first_recipe, writ
 from metalearner.training import WEIGHTS, Limits, Moment, Trained, answers, load_network, train
 from metalearner.trials import as_suggested, at_rung, beats, picked, recipe_of, suggest
 
-STUDY, PLAN = "study.sqlite3", "plan.json"
+STUDY, PLAN, LATENCY = "study.sqlite3", "plan.json", "latency.json"
 RUNGS = (0.25, 0.5)
 _LEAST_AT_RUNG = 3  # trials that have come so far, before one is compared with them
 _RANDOM_TRIALS = 6  # before TPE has enough to go by
@@ -103,10 +104,10 @@ class Search:
         whole = [one for one in self._told() if self._record(one.number)["ended_by"] != "stopped"] or self._told()
         return sorted((one for one in whole if not any(beats(other, one) for other in whole)), key=lambda one: one.values[1])
 
-    def examples(self, recipe: Recipe, part: Part, *, labelled: bool = True) -> Examples:
+    def examples(self, recipe: Recipe, part: Part) -> Examples:
         key = (recipe.rows, recipe.columns, part)
-        if key not in self._examples or not labelled:
-            self._examples[key] = gather(self.collection, self.task, recipe, part, labelled=labelled)
+        if key not in self._examples:
+            self._examples[key] = gather(self.collection, self.task, recipe, part)
         return self._examples[key]
 
     def _ask(self) -> FrozenTrial:
@@ -197,8 +198,8 @@ class Search:
         recipe, number = recipe_of(chosen, self.task), chosen.number
         quality_reached, latency = chosen.values
         folder, told = self.folder / "trials" / str(number), dict(self._record(number))
-        seconds = self.plan.minutes * 60 * self.plan.final_share
-        if seconds >= _LEAST_FINAL_SECONDS:
+        seconds = self.plan.minutes * 60 - self._spent()
+        if self.plan.final_share > 0 and seconds >= _LEAST_FINAL_SECONDS:
 
             def watch(moment: Moment) -> bool:
                 self._tell_all("final", number=number, moment=moment, latency=latency)
@@ -260,13 +261,18 @@ class Search:
 
     def _latency(self, recipe: Recipe) -> float:
         """Measured once for every architecture and size."""
-        path = self.folder / "latency.json"
-        known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        known = self._latencies()
         key = f"{recipe.family} {recipe.width} {recipe.rows} {recipe.columns} {self.plan.threads}"
         if key not in known:
-            known[key] = round(export.latency_of(self.task, recipe, threads=self.plan.threads), 2)
-            write_json(path, known)
-        return float(known[key])
+            begun = time.monotonic()
+            taken = round(export.latency_of(self.task, recipe, threads=self.plan.threads), 2)
+            known[key] = {"ms": taken, "seconds": time.monotonic() - begun}
+            write_json(self.folder / LATENCY, known)
+        return known[key]["ms"]
+
+    def _latencies(self) -> dict[str, dict[str, float]]:
+        path = self.folder / LATENCY
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
     def _line(self, trial: FrozenTrial) -> Line:
         record = self._record(trial.number)
@@ -296,7 +302,9 @@ class Search:
         return self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE, TrialState.FAIL])
 
     def _spent(self) -> float:
-        return float(sum(self._record(one.number)["seconds"] for one in self._told()))
+        """Seconds, of trials that have ended and of measuring."""
+        measuring = sum(one["seconds"] for one in self._latencies().values())
+        return float(measuring + sum(self._record(one.number)["seconds"] for one in self._told()))
 
     def _tell_all(
         self, stage: str, *, number: int | None = None, moment: Moment | None = None, latency: float = 0.0
