@@ -45,7 +45,7 @@ activation = "sigmoid"
 concept = { value = "CARDIOMEGALY", scheme = "99HNDSFLD", meaning = "Cardiomegaly" }
 operating_points = { absent_below = 0.2, present_from = 0.6 }
 """
-SECRET_UID = "2.25.4711"
+UID_ROOT = "2.25.4711"
 
 
 @dataclass
@@ -70,7 +70,7 @@ class Clinic:
         """film: of `dx_file`; without any the images' files hold nothing that can be read."""
         for p in probabilities:
             self.count += 1
-            uid = f"{SECRET_UID}.{self.count}"
+            uid = f"{UID_ROOT}.{self.count}"
             path = self.folder / "spool" / f"{self.count}.dcm"
             path.parent.mkdir(exist_ok=True)
             if film:
@@ -80,8 +80,8 @@ class Clinic:
             ref = InstanceRef(sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1", sop_instance_uid=uid)
             received = Received(
                 ref=ref,
-                study_instance_uid=f"{SECRET_UID}.0.{self.count // 2}",
-                series_instance_uid=f"{SECRET_UID}.1.{self.count}",
+                study_instance_uid=f"{UID_ROOT}.0.{self.count // 2}",
+                series_instance_uid=f"{UID_ROOT}.1.{self.count}",
                 transfer_syntax_uid="1.2.840.10008.1.2.1",
                 calling_ae="DR",
                 called_ae="NODE",
@@ -117,8 +117,8 @@ class Clinic:
             for said in (*[Answer.AGREE] * agree, *other):
                 self.count += 1
                 given = Feedback(
-                    study_instance_uid=f"{SECRET_UID}.0.1",
-                    sop_instance_uid=f"{SECRET_UID}.1",
+                    study_instance_uid=f"{UID_ROOT}.0.1",
+                    sop_instance_uid=f"{UID_ROOT}.1",
                     finding=f"2.25.8.{self.count}",
                     concept=HEART.value,
                     shown=FindingOutcome.PRESENT,
@@ -188,10 +188,8 @@ def test_answers_that_drift_are_an_alarm(clinic):
     assert result["status"] == ALARM
     (reason,) = [reason for reason in only(result)["reasons"] if reason.startswith("drift")]
     assert "probability CARDIOMEGALY is not what the model was taught with" in reason
-    assert (
-        clinic.monitored(thresholds=Thresholds(psi_alarm=9.0))["status"] == CANNOT_SAY
-        or only(clinic.monitored(thresholds=Thresholds(psi_alarm=9.0)))["drift"]["features"][0]["level"] == "watch"
-    )
+    lenient = only(clinic.monitored(thresholds=Thresholds(psi_alarm=9.0)))
+    assert (lenient["status"], lenient["drift"]["features"][0]["level"]) == (FINE, "watch")
 
 
 def test_a_view_that_was_never_taught_is_an_alarm(clinic):
@@ -231,7 +229,6 @@ def test_images_that_look_otherwise_are_an_alarm_and_others_none(clinic):
 
 
 def test_files_that_are_gone_are_too_few_and_not_fine(clinic):
-    teach(clinic, planes=np.zeros((20, 64, 80)))
     write_fingerprint(clinic.package.directory, fingerprint(np.zeros((20, 64, 80), np.uint8)))
     clinic.receive(chances(60))  # nothing that can be read
     model = only(clinic.monitored())
@@ -292,7 +289,7 @@ def test_what_is_told_names_no_study_and_no_reader(clinic, tmp_path):
     result = clinic.monitored()
     write_metrics(tmp_path / "houndsfield.prom", result)
     told = json.dumps(result, allow_nan=False) + (tmp_path / "houndsfield.prom").read_text()
-    assert SECRET_UID not in told
+    assert UID_ROOT not in told
     assert "vet-secret" not in told
 
 
