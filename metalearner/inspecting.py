@@ -103,7 +103,7 @@ def inspect(collection: Collection, *, told: Callable[[int], None] | None = None
     usable = collection.usable
     parts = collection.parts()
     truths = {case.image: collection.truth(case.image) for case in usable}
-    concepts = tuple(_concepts(usable, truths, parts))
+    concepts = tuple(concepts_of(usable, truths, parts))
     alike = tuple(_alike(collection, parts, told))
     points = Counter(name for truth in truths.values() for name in truth.points)
     measures = defaultdict(list)
@@ -133,7 +133,7 @@ def inspect(collection: Collection, *, told: Callable[[int], None] | None = None
         conflicts=tuple(_conflicts(collection)),
         alike=alike,
         leaks=leaks(collection),
-        warnings=tuple(_warnings(concepts, sizes, usable)),
+        warnings=tuple(warnings_of(concepts, sizes, usable)),
     )
 
 
@@ -141,7 +141,7 @@ def _ordered(counts: Counter[str]) -> dict[str, int]:
     return dict(counts.most_common())
 
 
-def _concepts(usable: Sequence[Case], truths: Mapping[str, Labels], parts: Mapping[str, Part]) -> Iterator[Concept]:
+def concepts_of(usable: Sequence[Case], truths: Mapping[str, Labels], parts: Mapping[str, Part]) -> Iterator[Concept]:
     drawn = {
         case.image: {shape.concept for shapes in (truths[case.image].boxes, truths[case.image].masks) for shape in shapes}
         for case in usable
@@ -221,7 +221,7 @@ def _alike(collection: Collection, parts: Mapping[str, Part], told: Callable[[in
             )
 
 
-def _warnings(concepts: Sequence[Concept], sizes: Mapping[Part, tuple[int, int]], usable: Sequence[Case]) -> Iterator[str]:
+def warnings_of(concepts: Sequence[Concept], sizes: Mapping[Part, tuple[int, int]], usable: Sequence[Case]) -> Iterator[str]:
     for part, (patients, _) in sizes.items():
         if not patients:
             yield f"no patient is in the part {part.value}: collect more, or draw the split anew with --redraw"
