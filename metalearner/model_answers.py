@@ -149,7 +149,7 @@ def _calibrated(
     found, at = dict(raw), dict.fromkeys(values, (_SURE, _SURE))
     if part is Part.VALIDATION or not values or not (run / f"answers-{Part.VALIDATION.value}.npz").is_file():
         return found, at, ""
-    kept = _kept(run, Part.VALIDATION)
+    kept, calibrated_by = _kept(run, Part.VALIDATION), ""
     truths = [truth_of_classes(collection, str(image)) for image in kept["images"]]
     for number, value in enumerate(values):
         truth = np.array([said.get(value, -1) for said in truths])
@@ -159,7 +159,8 @@ def _calibrated(
         slope, intercept = platt(logits, truth)
         found[value] = sigmoid(logit(raw[value]) * slope + intercept)
         at[value] = operating_points(sigmoid(logits * slope + intercept), truth)
-    return found, at, "Platt scaling on the validation part"
+        calibrated_by = "Platt scaling on the validation part"
+    return found, at, calibrated_by
 
 
 def truth_of_classes(collection: Collection, image: str) -> dict[str, int]:
