@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 Points = tuple[tuple[float, float], ...]
+ELLIPSE_POINTS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +132,18 @@ def from_json(said: Mapping[str, Any]) -> Labels:
         ),
         grades={str(name): int(value) for name, value in said.get("grades", {}).items()},
         measures={str(name): finite(value) for name, value in said.get("measures", {}).items()},
+    )
+
+
+def ellipse(centre: tuple[float, float], one: tuple[float, float], other: tuple[float, float]) -> Points:
+    """A polygon of it. one, other: from the centre to the end of each half axis."""
+    turns = [2 * math.pi * number / ELLIPSE_POINTS for number in range(ELLIPSE_POINTS)]
+    return tuple(
+        (
+            centre[0] + one[0] * math.cos(turn) + other[0] * math.sin(turn),
+            centre[1] + one[1] * math.cos(turn) + other[1] * math.sin(turn),
+        )
+        for turn in turns
     )
 
 

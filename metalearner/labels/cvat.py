@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element, ParseError  # parsed by defusedxml
 
 import numpy as np
 
-from metalearner.labelling import Box, Labels, Mask, Points, finite
+from metalearner.labelling import Box, Labels, Mask, Points, ellipse, finite
 from metalearner.labels.coco import outlines
 from metalearner.labels.said import LabelsInvalid, Said, concept_of, marked, numbered
 
@@ -22,7 +22,6 @@ ANNOTATIONS = "annotations.xml"
 MODEL = "auto"  # the source of what nobody drew
 ANSWER, PRESENT, ABSENT, UNSURE = "answer", "present", "absent", "unsure"
 _LARGEST_BYTES = 1 << 30
-_ELLIPSE_POINTS = 32
 
 
 def read_cvat(path: Path, *, unmarked_is_absent: bool) -> list[Said]:
@@ -123,10 +122,8 @@ def _rings(mark: Element) -> tuple[Points, ...]:
             raise ValueError("a polygon has at least three points")
         return (ring,)
     if mark.tag == "ellipse":
-        centre, radius = ([finite(mark.attrib[key]) for key in keys] for keys in (("cx", "cy"), ("rx", "ry")))
-        turn = np.linspace(0, 2 * np.pi, _ELLIPSE_POINTS, endpoint=False)
-        columns, rows = centre[0] + radius[0] * np.cos(turn), centre[1] + radius[1] * np.sin(turn)
-        return (tuple(zip(columns.tolist(), rows.tolist(), strict=True)),)
+        column, row, across, down = (finite(mark.attrib[key]) for key in ("cx", "cy", "rx", "ry"))
+        return (ellipse((column, row), (across, 0.0), (0.0, down)),)
     left, top, width, height = (int(finite(mark.attrib[key])) for key in ("left", "top", "width", "height"))
     runs = [int(one) for one in mark.attrib["rle"].split(",")]
     if sum(runs) != width * height or min(runs) < 0:

@@ -5,6 +5,7 @@ What a model said is marked as such: its name is the source. A report that a per
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,10 +15,10 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from domain.codes import FINDINGS, OUTCOMES, PRIVATE
+from domain.codes import FINDINGS, MILD, MODERATE, OUTCOMES, PRIVATE, SEVERE, SEVERITY
 from domain.types import FindingOutcome
 from inference.header import items, text, values
-from metalearner.labelling import Box, Labels, Mask, Points, finite
+from metalearner.labelling import Box, Labels, Mask, Points, ellipse, finite
 from metalearner.labels.said import LabelsInvalid, Said
 
 PERSON = "a person, in a report"
@@ -26,6 +27,7 @@ _CONCEPTS = frozenset(term.code.value for term in FINDINGS)
 _MEASURES = frozenset(code.value for code in PRIVATE) - _CONCEPTS
 _OUTCOMES = {OUTCOMES[FindingOutcome.PRESENT].value: 1.0, OUTCOMES[FindingOutcome.ABSENT].value: 0.0}
 _UNCERTAIN = OUTCOMES[FindingOutcome.UNCERTAIN].value
+_GRADES = {MILD.value: 1, MODERATE.value: 2, SEVERE.value: 3}
 _SR = "1.2.840.10008.5.1.4.1.1.88."
 
 
@@ -36,6 +38,7 @@ class _Drawn:
     classes: dict[str, float] = field(default_factory=dict)
     masks: list[Mask] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
+    grades: dict[str, int] = field(default_factory=dict)
     measures: dict[str, float] = field(default_factory=dict)
 
 
@@ -75,6 +78,7 @@ def labels_of(ds: Dataset) -> Iterator[tuple[str, Labels]]:
                 classes=one.classes,
                 boxes=tuple(one.boxes),
                 masks=tuple(one.masks),
+                grades=one.grades,
                 measures=one.measures,
             ),
         )
@@ -98,6 +102,9 @@ def _group(group: Dataset, drawn: dict[tuple[str, str], _Drawn]) -> None:
         return
     if not uncertain:
         one.classes[concept] = 1.0
+    for item in children:
+        if _name(item) == SEVERITY.value and _code(item) in _GRADES:
+            one.grades[concept] = _GRADES[_code(item)]
     for ring in dict.fromkeys(ring for item in _tree(group) for ring in _outline(item)):
         columns, rows = {at[0] for at in ring}, {at[1] for at in ring}
         if len(ring) == 4 and len(columns) == len(rows) == 2:
@@ -108,12 +115,20 @@ def _group(group: Dataset, drawn: dict[tuple[str, str], _Drawn]) -> None:
 
 
 def _outline(item: Dataset) -> list[Points]:
-    """A closed polyline's corners."""
-    if text(item, "ValueType") not in ("SCOORD", "") or text(item, "GraphicType") != "POLYLINE":
-        return []
+    """The corners of what encloses an area: PS3.3 C.18.6.1.2."""
     numbers = [finite(one) for one in values(item, "GraphicData")]
     ring = tuple(zip(numbers[0::2], numbers[1::2], strict=False))
-    return [ring[:-1]] if len(ring) > 3 and ring[0] == ring[-1] else []
+    kind = text(item, "GraphicType")
+    if kind == "POLYLINE" and len(ring) > 3 and ring[0] == ring[-1]:
+        return [ring[:-1]]
+    if kind == "CIRCLE" and len(ring) == 2:  # centre, a point on it
+        radius = math.dist(*ring)
+        return [ellipse(ring[0], (radius, 0.0), (0.0, radius))]
+    if kind == "ELLIPSE" and len(ring) == 4:  # ends of the major axis, then of the minor
+        centre = ((ring[0][0] + ring[1][0]) / 2, (ring[0][1] + ring[1][1]) / 2)
+        one, other = ((end[0] - centre[0], end[1] - centre[1]) for end in (ring[1], ring[3]))
+        return [ellipse(centre, one, other)]
+    return []
 
 
 def _tree(item: Dataset) -> Iterator[Dataset]:
