@@ -15,10 +15,10 @@ from PIL import Image, ImageDraw
 
 from metalearner.labelling import Labels
 from metalearner.model_answers import Outlined
+from metalearner.quality import overlap
 from metalearner.statistics import Resamples, number
 
 FloatArray = npt.NDArray[np.float64]
-Corners = tuple[float, float, float, float]
 
 HIT = 0.3  # intersection over union from which on a box has found a true one
 FALSE_ALARMS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)  # an image
@@ -86,27 +86,17 @@ def true_rings(concept: str, truth: Labels) -> list[list[FloatArray]]:
     return [[np.array([(left, top), (right, top), (right, bottom), (left, bottom)])] for left, top, right, bottom in edges]
 
 
-def box_of(ring: FloatArray) -> Corners:
-    left, top = ring.min(axis=0)
-    right, bottom = ring.max(axis=0)
-    return float(left), float(top), float(right), float(bottom)
+def box_of(ring: FloatArray) -> FloatArray:
+    """(4,) left, top, right, bottom."""
+    return np.concatenate([ring.min(axis=0), ring.max(axis=0)])
 
 
-def box_overlap(one: Corners, other: Corners) -> float:
-    """Intersection over union."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    common = max(width, 0.0) * max(height, 0.0)
-    both = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return common / (both - common) if both > common else 0.0
-
-
-def _judge(said: Sequence[Outlined], true: Sequence[Corners]) -> _Judged:
+def _judge(said: Sequence[Outlined], true: Sequence[FloatArray]) -> _Judged:
     """The surest first, each true region found once at most; finding it again is no false alarm and no second hit."""
     found: dict[int, float] = {}
     false = []
     for one in sorted(said, key=lambda region: -region.probability):
-        overlaps = [box_overlap(box_of(one.ring), box) for box in true]
+        overlaps = [overlap(box_of(one.ring), box) for box in true]
         best = int(np.argmax(overlaps)) if overlaps else -1
         if best < 0 or overlaps[best] < HIT:
             false.append(one.probability)

@@ -8,7 +8,7 @@ import pytest
 from metalearner.collection import Box, Case, Labels, Mask
 from metalearner.landmark_statistics import bland_altman, measure_figures, point_figures, vertebra_pixels
 from metalearner.model_answers import Outlined, measure_key, measured
-from metalearner.region_statistics import box_overlap, region_figures
+from metalearner.region_statistics import region_figures
 from metalearner.statistics import Resamples
 
 
@@ -125,11 +125,6 @@ def outlined(left, top, right, bottom, p):
 
 def labels(n, *, boxes=(), masks=(), absent=False):
     return Labels(image=str(n), source="x", boxes=boxes, masks=masks, classes={"MASS": 0.0} if absent else {})
-
-
-def test_overlap_by_hand():
-    assert box_overlap((0, 0, 10, 10), (5, 0, 15, 10)) == pytest.approx(50 / 150)
-    assert box_overlap((0, 0, 10, 10), (20, 0, 30, 10)) == 0
 
 
 def test_boxes_found_missed_and_imagined_by_hand():
