@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,10 @@ from metalearner.labels.said import Names, Said, by_spelling, matched, said_with
 
 RADIOGRAPHS = frozenset(("CR", "DX", "DR", "RG", "RF", "XA", "IO", "PX", ""))  # (0008,0060); where it is silent, the pixels
 # What pydicom 3.0.2 raises for broken files and values, and dicomanonymizer 2.1.0 for what it does not know.
-_BROKEN = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, EOFError, BytesLengthException)
+_BROKEN = (
+    *(ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError, EOFError, struct.error),
+    *(BytesLengthException, InvalidDicomError),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +148,13 @@ def _taken(one: Incoming, names: Pseudonyms, root: Path, known: dict[str, Case],
         case = _case(ds, one, names, image)
         if not case.declined:
             case = _kept(case, ds, one, names, root)
-    except (InvalidDicomError, *_BROKEN):
+    except _BROKEN:
+        return "broken files", None, []
+    except OSError as error:
+        if (
+            error.errno is not None
+        ):  # of this machine; pydicom (3.0.2) raises one without a number for a file that ends early
+            raise
         return "broken files", None, []
     return ("declined" if case.declined else "added"), case, []
 

@@ -1,7 +1,8 @@
 """Who learns and who examines: patients, or whole clinics, drawn once into train, validation and test, and kept there.
 
 The draw is Sechidis et al.'s iterative stratification (ECML PKDD 2011, 10.1007/978-3-642-23808-6_10): the rarest label is
-dealt first, to the part that lacks it most, so that a finding seen in few patients is found in all parts.
+dealt first, to the part that lacks it most. What a part lacks is counted relative to its share, so that of a finding that
+three patients have each part gets one, and what one patient alone has goes to whichever part is behind.
 """
 
 from __future__ import annotations
@@ -114,14 +115,14 @@ def _dealt(
     total = Counter(trait for named in traits.values() for trait in named)
 
     def lacking(part: Part, trait: str) -> float:
-        return shares[part] * total[trait] - held[part][trait]
+        return total[trait] - held[part][trait] / shares[part]
 
     while open_units:
         counts = Counter(trait for cases in open_units for trait in {t for case in cases for t in traits[case.image]})
         rarest = min(counts, key=lambda trait: (counts[trait], trait))
         having = [cases for cases in open_units if any(rarest in traits[case.image] for case in cases)]
         for cases in having:
-            give(cases, max(Part, key=lambda part: (lacking(part, rarest), lacking(part, _IMAGE), part is Part.TEST)))
+            give(cases, max(shares, key=lambda part: (lacking(part, rarest), lacking(part, _IMAGE))))
         given = {id(cases) for cases in having}
         open_units = [cases for cases in open_units if id(cases) not in given]
     return dealt

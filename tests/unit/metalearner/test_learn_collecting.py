@@ -271,11 +271,12 @@ def test_a_broken_value_spoils_one_image(tmp_path: Path) -> None:
     dx_file(folder / "good.dcm", instance=2)
     content = dx_file(folder / "cut.dcm", instance=1).read_bytes()
     (folder / "cut.dcm").write_bytes(content[:700])
+    (folder / "ends.dcm").write_bytes(content[: content.index(b"Canine") + 3])
     (folder / "words.dcm").write_text("no DICOM")
     (folder / "empty.dcm").touch()
     found = collected(tmp_path / "out", folder)
     assert found.counts["added"] == 1
-    assert sum(found.counts.values()) == 4
+    assert sum(found.counts.values()) == 5
 
 
 def test_the_senders_species_fills_a_silent_header(tmp_path: Path) -> None:
