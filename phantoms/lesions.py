@@ -91,17 +91,20 @@ def drawn_in(region: Region, part: str) -> tuple[str, ...]:
     return ()
 
 
-def shows(concept: str, view: View) -> bool:
+def shows(lesion: Lesion, view: View) -> bool:
     """Whether a film of the view can show the finding at all.
 
-    A trachea lies over the spine from below, as does the dorsal displacement of a stifle's fat pad from the front; the
-    angle of a hip is defined on the extended ventrodorsal film alone (Olsson 1961).
+    A trachea lies over the spine from below, and a stifle's fat pad behind its bones from the front; a patella that has left
+    its groove sideways a little stands where it stood from the side. The angle of a hip is defined on the extended
+    ventrodorsal film alone (Olsson 1961).
     """
-    if concept == TRACHEA:
+    if lesion.concept == TRACHEA:
         return view in (View.RIGHT_LATERAL, View.LEFT_LATERAL, View.LATERAL)
-    if concept == STIFLE_EFFUSION:
+    if lesion.concept == STIFLE_EFFUSION:
         return view is View.MEDIOLATERAL
-    if concept == HIP_DYSPLASIA:
+    if lesion.concept == PATELLA_LUXATION:
+        return view is View.CRANIOCAUDAL or lesion.grade > 1
+    if lesion.concept == HIP_DYSPLASIA:
         return view is View.VENTRODORSAL
     return True
 

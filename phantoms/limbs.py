@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -51,11 +51,18 @@ class Axes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limb:
-    """solids; flesh: cones of muscle and skin as (start, end, radii at both); joints by name, (3,) each."""
+    """solids; flesh: cones of muscle and skin as (start, end, radii at both); joints by name, (3,) each.
+
+    parts: of each bone, or of the foot, its solids as [from, to); flesh_of: whose bones a cone's start and end follow; axes:
+    of the long bones.
+    """
 
     solids: tuple[Solid, ...]
     flesh: tuple[tuple[FloatArray, FloatArray, tuple[float, float]], ...]
     joints: dict[str, FloatArray]
+    parts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    flesh_of: tuple[tuple[str, str], ...] = ()
+    axes: dict[str, Axes] = field(default_factory=dict)
 
 
 def axes_from(origin: FloatArray, distal: FloatArray, lateral: FloatArray, length: float) -> Axes:
@@ -99,6 +106,7 @@ def hindlimb(build: Build, hip: Axes, flexion: tuple[float, float], rng: np.rand
         )
         if rng.random() < 0.92:
             solids.append(femur.knob((0.915, -0.1, mid + side * 0.045), (0.017, 0.014, 0.015), spongy * 2.5))
+    ends = [len(solids)]
     knee = Axes(
         origin=femur.at(0, 0, mid),
         distal=femur.distal,
@@ -109,8 +117,10 @@ def hindlimb(build: Build, hip: Axes, flexion: tuple[float, float], rng: np.rand
     bend = flexion[0]
     along = 0.83 + 0.16 * np.sin(min(bend, 1.6))
     solids.append(femur.knob((along, 0.085 + uniform(0, 0.015), mid), (0.05, 0.023, 0.03), spongy * uniform(1.2, 2.0)))
+    ends.append(len(solids))
     tibia = knee.bent(bend, femur.length * uniform(0.98, 1.1))
     solids += _tibia(tibia, girth, weight, spongy, lumen, rng)
+    ends.append(len(solids))
     foot = tibia.bent(-flexion[1], femur.length * uniform(0.28, 0.36))
     solids += _tarsus(foot, girth, weight, spongy, rng)
     toes = foot.bent(uniform(-0.5, 0.1), femur.length * 0.28)
@@ -132,7 +142,25 @@ def hindlimb(build: Build, hip: Axes, flexion: tuple[float, float], rng: np.rand
         "toes": toes.end,
         "patella": femur.at(along, 0.09, mid),
     }
-    return Limb(solids=tuple(solids), flesh=flesh, joints=joints)
+    return Limb(
+        solids=tuple(solids),
+        flesh=flesh,
+        joints=joints,
+        parts=_spans(("femur", "patella", "tibia", "foot"), [0, *ends, len(solids)]),
+        flesh_of=(
+            ("femur", "femur"),
+            ("femur", "tibia"),
+            ("tibia", "tibia"),
+            ("tibia", "tibia"),
+            ("tibia", "foot"),
+            ("foot", "foot"),
+        ),
+        axes={"femur": femur, "knee": knee, "tibia": tibia},
+    )
+
+
+def _spans(names: tuple[str, ...], ends: list[int]) -> dict[str, tuple[int, int]]:
+    return {name: (ends[i], ends[i + 1]) for i, name in enumerate(names)}
 
 
 def _tibia(tibia: Axes, girth: float, weight: float, spongy: float, lumen: float, rng: np.random.Generator) -> list[Solid]:
@@ -235,6 +263,7 @@ def forelimb(
         humerus.knob((0.93, -0.05, -0.07), (0.045, 0.03, 0.025), spongy),
         humerus.knob((0.93, -0.04, 0.065), (0.04, 0.025, 0.022), spongy),
     ]
+    ends = [len(solids)]
     radius = humerus.bent(-flexion[0], humerus.length * uniform(0.95, 1.1))
     solids += [
         radius.knob((0.02, 0.015, 0.01), (0.02, 0.045, 0.055), spongy),
@@ -258,6 +287,7 @@ def forelimb(
             lumen=0.4,
         ),
     ]
+    ends.append(len(solids))
     carpus = radius.bent(flexion[1], humerus.length * uniform(0.22, 0.28))
     solids.append(carpus.rod([(0.12, -0.08, 0.15), (0.15, -0.38, 0.15)], (0.12, 0.14), spongy))
     for row, count in ((0.12, 2), (0.32, 4)):
@@ -292,11 +322,27 @@ def forelimb(
         (carpus.at(0.1, 0, 0), toes.origin, (0.062 * length, 0.068 * length)),
         (toes.origin, toes.at(0.85, 0, 0), (0.075 * length, 0.055 * length)),
     ]
+    foot_end = len(solids)
     if scapula is not None:
         solids += _scapula(scapula, humerus, weight, rng)
         flesh.append((scapula, humerus.origin, (0.16 * length * m, 0.19 * length * m)))
     joints = {"shoulder": humerus.origin, "elbow": radius.origin, "carpus": carpus.origin, "toes": toes.end}
-    return Limb(solids=tuple(solids), flesh=tuple(flesh), joints=joints)
+    return Limb(
+        solids=tuple(solids),
+        flesh=tuple(flesh),
+        joints=joints,
+        parts=_spans(("humerus", "radius", "foot", "scapula"), [0, *ends, foot_end, len(solids)]),
+        flesh_of=(
+            ("humerus", "humerus"),
+            ("humerus", "radius"),
+            ("radius", "radius"),
+            ("radius", "foot"),
+            ("foot", "foot"),
+            ("foot", "foot"),
+            ("scapula", "humerus"),
+        ),
+        axes={"humerus": humerus, "radius": radius},
+    )
 
 
 def _scapula(top: FloatArray, humerus: Axes, weight: float, rng: np.random.Generator) -> list[Solid]:

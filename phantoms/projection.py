@@ -63,7 +63,7 @@ class Frame:
         at = at_plane @ self.matrix.T + self.offset
         ends = np.concatenate([np.minimum(at[:-1], at[1:]), np.maximum(at[:-1], at[1:])], axis=1).tolist()
         margins = (np.maximum(reaches[:-1], reaches[1:]) * self.pixels_per_unit * 1.15 + 2).tolist()
-        return [self._box(*end, margin) for end, margin in zip(ends, margins, strict=True)]
+        return [self._box(a, b, c, d, margin) for (a, b, c, d), margin in zip(ends, margins, strict=True)]
 
     def _box(self, left: float, top: float, right: float, bottom: float, margin: float) -> Box | None:
         first_row, first_column = max(0, int(top - margin)), max(0, int(left - margin))

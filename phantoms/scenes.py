@@ -31,7 +31,8 @@ class Scene:
     an uncropped film holds. near, far: where along the ray tissue lies. landmarks: (n, 3) by name. orientation: what lies
     to the right of and below the picture (PS3.3 C.7.6.1.1.1). grid: soft tissue is sampled on so many rays along the film's
     shorter side, at so many depths. heart: its ellipsoids where its score is known, spine: the cranial edges from T4 on that
-    it is counted along. ailing: None for an animal of which no findings are drawn.
+    it is counted along. hips: which of the two, right and left, have an angle that is known. ailing: None for an animal of
+    which no findings are drawn.
     """
 
     build: Build
@@ -46,6 +47,8 @@ class Scene:
     grid: tuple[int, int] = (104, 36)
     spine: FloatArray | None = field(default=None, repr=False)
     heart: tuple[tuple[FloatArray, FloatArray], ...] = field(default=(), repr=False)
+    hips: tuple[int, ...] = ()
+    limb: Limb | None = field(default=None, repr=False)
     ailing: Ailing | None = field(default=None, repr=False)
 
 
@@ -169,7 +172,7 @@ def _of_head(build: Build, *, lateral: bool) -> Scene:
         near=-build.skull,
         far=build.skull,
         solids=head.solids,
-        soft=_flesh_of(head, density=0.95),
+        soft=flesh_of(head, density=0.95),
         landmarks={name: at[None] for name, at in head.joints.items()},
         orientation=("CD", "V") if lateral else ("LE", "CD"),
     )
@@ -234,9 +237,10 @@ def _of_limb(build: Build, part: str, *, lateral: bool) -> Scene:
         near=depth - 0.6 * build.femur,
         far=depth + 0.6 * build.femur,
         solids=solids,
-        soft=_flesh_of(limb, density=1.0),
+        soft=flesh_of(limb, density=1.0),
         landmarks={name: at[None] for name, at in limb.joints.items()},
         orientation=("CD" if lateral else "L" if view[0, 2] * side > 0 else "M", "DI"),
+        limb=limb,
     )
 
 
@@ -256,7 +260,7 @@ def _implant(bone: Axes, rng: np.random.Generator) -> list[Solid]:
     return [plate, *screws]
 
 
-def _flesh_of(limb: Limb, *, density: float) -> Callable[[Samples], Soft]:
+def flesh_of(limb: Limb, *, density: float) -> Callable[[Samples], Soft]:
     def soft(samples: Samples) -> Soft:
         depth: Depths | None = None
         for start, end, radii in limb.flesh:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from domain.measures import norberg_angle
 from domain.types import View
 from phantoms import lesions
 from phantoms.cardiac import heart_score, shadow_axes
@@ -149,4 +150,9 @@ def measure(scene: Scene, frame: Frame, view: View) -> tuple[dict[str, FloatArra
         ):
             landmarks[name] = axis @ frame.matrix.T + frame.offset
         measures["VHS"] = heart_score(scene.heart, carina, scene.spine, scene.view)
+    if view is View.VENTRODORSAL:
+        for i in scene.hips:
+            centres, rims = landmarks["femoral-heads"], landmarks["acetabular-rims"]
+            angle = norberg_angle(centre=centres[i], other_centre=centres[1 - i], rim=rims[i])
+            measures[("NORBERG_RIGHT", "NORBERG_LEFT")[i]] = angle
     return landmarks, measures

@@ -36,7 +36,7 @@ def change(seed, concept, grade, **more):
 @pytest.mark.parametrize("concept", THORAX)
 def test_a_finding_changes_the_film_where_its_mask_says_and_nearly_nowhere_else(concept, view, species):
     film, changed = change(4, concept, 3, view=view, species=species)
-    if not shows(concept, view):
+    if not shows(Lesion(concept=concept, grade=3), view):
         assert film.findings == ()
         assert [lesion.concept for lesion in film.facts.hidden] == [concept]
         assert changed.max() == 0
