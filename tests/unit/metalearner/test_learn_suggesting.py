@@ -170,3 +170,26 @@ def test_a_package_is_asked_once(tmp_path: Path, collection: Collection) -> None
 def test_a_model_without_probabilities_suggests_nothing(tmp_path: Path, collection: Collection) -> None:
     with pytest.raises(NothingToSuggest, match="gives no probability"):
         doubts_of_package(collection, [case.image for case in collection.usable], heart_package(tmp_path / "heart"))
+
+
+def test_a_runs_network_is_asked_with_its_dropout_on(tmp_path: Path, collection: Collection) -> None:
+    torch = pytest.importorskip("torch")
+    from metalearner.networks import Network
+    from metalearner.suggesting import doubts_of_run
+    from metalearner.tasks import RUN, draft, first_recipe, load_task, write_json
+
+    images = [case.image for case in collection.usable]
+    taught = replace(
+        collection, labels=tuple(Labels(image=one, source="x", classes={"CARDIOMEGALY": 1.0}) for one in images)
+    )
+    (tmp_path / "task.toml").write_text(draft(taught, kind="classification", name="test", least=0), encoding="utf-8")
+    task = load_task(tmp_path / "task.toml")
+    recipe = replace(first_recipe(task), rows=64, columns=64, dropout=0.5)
+    torch.manual_seed(1)
+    torch.save(Network(task, recipe).state_dict(), tmp_path / "weights.pt")
+    said = {"task": task.model_dump(mode="json"), "recipe": recipe.as_json(), "weights": "weights.pt"}
+    write_json(tmp_path / RUN, said)
+    doubts = doubts_of_run(collection, images, tmp_path, passes=4)
+    assert [doubt.guess.image for doubt in doubts] == images
+    assert all(set(doubt.guess.probabilities) == {"CARDIOMEGALY"} for doubt in doubts)
+    assert all(doubt.by("bald") > 0 for doubt in doubts)
