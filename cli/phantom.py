@@ -10,6 +10,7 @@ from rich.progress import track
 
 from cli.common import console, errors
 from domain.types import Region, Species, View
+from phantoms.lesions import Lesion, draw_findings, drawn_in
 from phantoms.radiographs import FILMS
 from phantoms.scenes import PARTS
 from phantoms.study import make_films, make_study
@@ -30,9 +31,20 @@ def make(
     view: Annotated[list[View] | None, typer.Option("--view", help="One or several; all of the region without any.")] = None,
     species: Annotated[Species | None, typer.Option("--species", help="dog or cat.")] = None,
     part: Annotated[str | None, typer.Option("--part", help=f"Of a limb: {', '.join(PARTS)}.")] = None,
+    findings: Annotated[
+        bool, typer.Option("--findings", help="Draw findings as clinics meet them; a third of the animals has none.")
+    ] = False,
+    finding: Annotated[
+        list[str] | None,
+        typer.Option("--finding", help="CONCEPT:GRADE, such as FRACTURE:2; 1 mild, 2 moderate, 3 severe. One or several."),
+    ] = None,
 ) -> None:
-    """Write synthetic studies as DICOM, each with its ground truth in truth.json. The same seed makes the same bytes."""
-    plain = region is None and not view and species is None and part is None
+    """Write synthetic studies as DICOM, each with its ground truth in truth.json. The same seed makes the same bytes.
+
+    With findings, truth.json gives of each film what it shows (concept, grade, box, polygons), what the animal has that
+    it does not show, and what it measures.
+    """
+    plain = region is None and not view and species is None and part is None and not findings and not finding
     if part is not None and part not in PARTS:
         raise typer.BadParameter(f"there is no part {part}: one of {', '.join(PARTS)}", param_hint="--part")
     if species is Species.OTHER:
@@ -46,6 +58,12 @@ def make(
         raise typer.BadParameter(
             f"no phantom shows {shown.value} {' '.join(unknown)}; there are {taken}", param_hint="--view"
         )
+    known = drawn_in(shown, part or "stifle")
+    if (findings or finding) and not known:
+        raise typer.BadParameter(f"no findings are drawn in {part or shown.value}", param_hint="--findings")
+    if findings and finding:
+        raise typer.BadParameter("either --findings or --finding", param_hint="--findings")
+    wanted = tuple(_lesion(text, known) for text in finding or ())
     written = 0
     for number in track(
         range(seed, seed + count), description="Phantoms", console=errors, transient=True, disable=not errors.is_terminal
@@ -64,6 +82,20 @@ def make(
                     part=part or "stifle",
                     rows=rows,
                     columns=columns,
+                    findings=wanted or (_drawn(number, shown, part, species) if findings else None),
                 )
             )
     console.print(f"{written} images of {count} studies in {out}")
+
+
+def _drawn(seed: int, region: Region, part: str | None, species: Species | None) -> tuple[Lesion, ...]:
+    return draw_findings(seed, region, part or "stifle", species or Species.DOG)
+
+
+def _lesion(text: str, known: tuple[str, ...]) -> Lesion:
+    concept, _, grade = text.partition(":")
+    if concept not in known or grade not in ("1", "2", "3"):
+        raise typer.BadParameter(
+            f"{text} is no finding that is drawn there: one of {', '.join(known)}, then :1, :2 or :3", param_hint="--finding"
+        )
+    return Lesion(concept=concept, grade=int(grade))

@@ -17,7 +17,7 @@ from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRL
 from domain.codes import REGIONS, SPECIES, STIFLE, VIEWS
 from domain.identity import Identity
 from domain.types import Code, Region, Species, View
-from phantoms.radiographs import Film
+from phantoms.radiographs import Film, Wish
 from phantoms.views import Phantom
 
 IMPLEMENTATION_UID = Identity().uid("phantoms", "implementation")
@@ -105,7 +105,7 @@ def picture_of_film(film: Film) -> Picture:
     shown = wish.part if limb else wish.region.value
     return Picture(
         pixels=film.pixels,
-        key=f"{shown} {wish.view.value} {wish.variety:g}",
+        key=f"{shown} {wish.view.value} {wish.variety:g}{_found(wish)}",
         spacing_mm=film.facts.spacing_mm,
         orientation=film.facts.orientation,
         study=f"PHANTOM {wish.region.value.upper()}",
@@ -115,6 +115,13 @@ def picture_of_film(film: Film) -> Picture:
         region=PARTS[wish.part] if limb else REGIONS[wish.region],
         view=CRANIOCAUDAL if wish.view is View.CRANIOCAUDAL else VIEWS[wish.view],
     )
+
+
+def _found(wish: Wish) -> str:
+    """Films with findings, or of an animal that could have had some, are other images."""
+    if wish.findings is None:
+        return ""
+    return " with " + " ".join(f"{lesion.concept}-{lesion.grade}" for lesion in wish.findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from domain.types import Region, Species, View
 from phantoms.anatomy import draw_body
 from phantoms.build import draw_build
 from phantoms.dx import Animal, picture_of, picture_of_film, write_dx
-from phantoms.radiographs import FILMS, Facts, Wish, expose
+from phantoms.lesions import Lesion
+from phantoms.radiographs import FILMS, Facts, Film, Wish, expose
 from phantoms.solids import FloatArray
 from phantoms.views import Truth, render
 
@@ -64,11 +66,13 @@ def make_films(
     rows: int = 1200,
     columns: int = 1500,
     variety: float = STUDY_VARIETY,
+    findings: tuple[Lesion, ...] | None = None,
 ) -> list[Path]:
     """Write a study of one region of a dog or a cat into `directory`: one DX file a view, and `truth.json`.
 
-    views: all that are taken of the region, where none is named. part: of a limb, see `scenes.PARTS`. The same seed, the
-    same bytes. ValueError for a view that is not taken of the region.
+    views: all that are taken of the region, where none is named. part: of a limb, see `scenes.PARTS`. findings: what the
+    animal has, see `radiographs.Wish`. The same seed, the same bytes. ValueError for a view that is not taken of the region,
+    or a finding that is not drawn in it.
     """
     directory.mkdir(parents=True, exist_ok=True)
     animal = Animal(seed=seed, unit_mm=draw_build(seed, species).unit_mm, species=species)
@@ -78,11 +82,11 @@ def make_films(
         upright = view not in (View.RIGHT_LATERAL, View.LEFT_LATERAL)
         height, width = (columns, rows) if upright else (rows, columns)
         wish = Wish(region=region, view=view, species=species, part=part, rows=height, columns=width, variety=variety)
-        film = expose(seed, wish)
+        film = expose(seed, replace(wish, findings=findings))
         path = directory / f"{number:02d}-{part if region is Region.LIMB else region.value}-{view.value}.dcm"
         write_dx(picture_of_film(film), animal=animal, number=number, path=path)
         paths.append(path)
-        images.append({"file": path.name, **facts_as_json(film.facts)})
+        images.append({"file": path.name, **facts_as_json(film.facts), **findings_as_json(film)})
     content = {"seed": seed, "synthetic": True, "species": species.value, "images": images}
     (directory / TRUTH_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return paths
@@ -104,6 +108,28 @@ def facts_as_json(facts: Facts) -> dict[str, Any]:
         "rotated_body": facts.rotated,
         "exposure": wish.exposure,
         "landmarks": landmarks,
+    }
+
+
+def findings_as_json(film: Film) -> dict[str, Any]:
+    """What the film shows and measures, and what the animal has that it does not show; nothing for a film of no findings'
+    animal. Boxes are left, top, right, bottom; all points from the outer corner of the first pixel."""
+    if film.facts.wish.findings is None:
+        return {}
+    return {
+        "findings": [
+            {
+                "concept": shown.concept,
+                "grade": shown.grade,
+                "site": shown.site.value if shown.site else None,
+                "laterality": shown.laterality or None,
+                "box": list(shown.box),
+                "polygons": [[list(point) for point in polygon] for polygon in shown.polygons],
+            }
+            for shown in film.findings
+        ],
+        "not_shown": [{"concept": lesion.concept, "grade": lesion.grade} for lesion in film.facts.hidden],
+        "measures": {name: round(value, 3) for name, value in film.facts.measures.items()},
     }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from domain.types import Region, Species
-from metalearner.contact_sheet import ACROSS, GAP, TILE, phantoms, radiographs, sheet
+from metalearner.contact_sheet import ACROSS, GAP, TILE, findings, phantoms, radiographs, sheet
 from phantoms.study import make_films
 
 
@@ -32,3 +32,14 @@ def test_pictures_lie_side_by_side():
 def test_dogs_and_cats_take_turns():
     names = [name for name, _ in islice(phantoms(3, 0.2), 2)]
     assert names == ["dog thorax right-lateral", "cat thorax right-lateral"]
+
+
+def test_a_finding_has_a_row_from_none_to_severe():
+    row = dict(islice(findings(3, 0.2), ACROSS))
+    assert list(row) == [
+        f"Cardiomegaly, {state}: {whose}"
+        for whose in ("dog thorax right-lateral", "cat thorax ventrodorsal")
+        for state in ("without", "mild", "severe")
+    ]
+    without, mild, severe = list(row.values())[:3]
+    assert 0 < np.abs(mild - without).mean() < np.abs(severe - without).mean()
