@@ -57,7 +57,7 @@ def inspect(
         like = [f"{across} pairs of images of different patients look alike across the split"] if across else []
         for sentence in (*found.leaks, *like, *found.warnings):
             console.print(sentence)
-        disagreements = f"{len(found.conflicts)} disagreements, {len(found.alike)} near-duplicates"
+        disagreements = f"{len(found.conflicts)} disagreements, {len(found.alike)} pairs of near-duplicates"
         console.print(f"{disagreements}, {sum(found.declined.values())} images declined: {folder / 'inspection.html'}")
     if not found.sound:
         raise typer.Exit(1)

@@ -72,7 +72,15 @@ def _sections(found: Inspection) -> Iterator[Section]:
         heading="Images",
         words=(f"The same for all images: {'; '.join(same)}.",) if same else (),
         plots=tuple(_plots(found)),
-        tables=(_counts("columns × rows", found.sizes), _counts("source of labels", found.sources)),
+        tables=tuple(
+            _counts(what, counts)
+            for what, counts in (
+                ("breed", found.facts["breed"]),  # no plot: their names are of any script
+                ("columns × rows", found.sizes),
+                ("source of labels", found.sources),
+            )
+            if counts
+        ),
     )
     if found.declined:
         words = ("They are listed in cases.csv and are not learnt from.",)
@@ -124,7 +132,7 @@ def _numbers(found: Inspection) -> Section:
 
 def _plots(found: Inspection) -> Iterator[Plot]:
     for name, counts in found.facts.items():
-        if len(counts) > 1:
+        if len(counts) > 1 and name != "breed":
             said = {value or "unknown": count for value, count in counts.items()}
             yield bars(_first(said), _TITLES[name])
     if found.ages_years:
