@@ -34,6 +34,7 @@ from domain.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAM
 from domain.types import Code, Patient, Region, Species, View
 from inference import header, vocabulary
 from metalearner.collection import CollectionInvalid
+from metalearner.subgroups import BREED_GROUPS
 
 KEY = "secret.key"
 METHOD = "PS3.15 annex E basic profile, all levels; retains patient characteristics; all other text left out"
@@ -253,14 +254,19 @@ def known_breed(given: str | None) -> str:
 
 def _cid_7480() -> dict[str, str]:
     if not _BREEDS:
-        for concept in dicom_codes.cid7480.concepts.values():
-            short = re.sub(r"\s+(dog|cat)?\s*(breed)?$", "", concept.meaning)
-            for words in (concept.meaning, short, f"{short} dog", f"{short} cat"):
-                _BREEDS.setdefault(_letters(words), short)
+        short = {one.meaning: _END.sub("", one.meaning) for one in dicom_codes.cid7480.concepts.values()}
+        named = [(words, name) for meaning, name in short.items() for words in (meaning, name)]
+        guessed = [(f"{name} {kind}", name) for name in short.values() for kind in ("dog", "cat")]  # a sheep dog is no sheep
+        for words, name in (*named, *guessed):
+            _BREEDS.setdefault(_letters(words), name)
+        for names in BREED_GROUPS.values():
+            for name in names:
+                _BREEDS.setdefault(_letters(name), name)
     return _BREEDS
 
 
 _BREEDS: dict[str, str] = {}
+_END = re.compile(r"\s+(dog|cat)?\s*(breed)?$")
 
 
 def _letters(text: str) -> str:

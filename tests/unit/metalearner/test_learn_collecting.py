@@ -256,6 +256,8 @@ def test_the_key_is_for_its_owner_alone_and_is_never_made_twice(tmp_path: Path) 
         ("border collie", "Border Collie"),
         ("Border Collie (dog)", "Border Collie"),
         ("말티즈", "말티즈"),
+        ("골든 리트리버", "골든 리트리버"),
+        ("DOMESTIC SHORT-HAIR 12345", "domestic shorthair"),
         ("Pug Zwiebelmann", ""),
         ("Zwiebelmann", ""),
         (None, ""),

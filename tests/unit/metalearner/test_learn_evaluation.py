@@ -115,6 +115,17 @@ def test_a_breed_that_is_not_listed_stays_unknown(breed, group):
     assert subgroups.breed_group(breed) == group
 
 
+def test_every_listed_breed_survives_de_identification():
+    """What is grouped here must have been kept there; and no breed is in two groups."""
+    pytest.importorskip("dicomanonymizer")
+    from metalearner.deidentify import known_breed
+
+    names = [name for names in subgroups.BREED_GROUPS.values() for name in names]
+    assert len(set(names)) == len(names)
+    lost = [name for name in names if subgroups.breed_group(known_breed(name)) != subgroups.breed_group(name)]
+    assert lost == []
+
+
 def test_measures_and_points_and_regions_are_judged_too(judged):
     *_, result = judged
     (vhs,) = result["measures"]
