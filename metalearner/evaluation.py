@@ -332,7 +332,11 @@ def _subgroups(answers: ModelAnswers, truth: Truth, concepts: Sequence[str], res
 
 def card_table(result: Mapping[str, Any]) -> str:
     """What `CARD.md` says of an evaluation: a table in Markdown, with what it was measured on."""
-    who = "the very patients it was trained on: no figure of what it can do" if result["trained_on_these"] else "unseen"
+    who = {
+        Part.TRAIN: "the very patients it was trained on: no figure of what it can do",
+        Part.VALIDATION: "not trained on, but the network and its operating points were chosen by them, which flatters",
+        Part.TEST: "unseen",
+    }[Part(result["part"])]
     lines = [
         f"{result['images']} images of {result['patients']} patients ({who}), collection {result['collection']}, part "
         f"{result['part']}; 95 % intervals from resampled patients.",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from metalearner.collection import Part
 from metalearner.evaluation import plain, said
 from metalearner.report_pages import Banner, Cell, Page, Plot, Section, Table, drawing, drawn, grid, line_style, mark_style
 from metalearner.subgroups import FEW_CASES, FEW_WITH
@@ -69,6 +70,9 @@ def _banners(result: Result) -> list[Banner]:
     if result["trained_on_these"]:
         remembers = "The figures say how well it remembers, not what it can do."
         told.append(Banner(text=f"These are the patients that the model was trained on. {remembers}", tone="bad"))
+    if result["part"] == Part.VALIDATION:
+        chosen = "The network and its operating points were chosen by these patients: the figures flatter."
+        told.append(Banner(text=f"{chosen} Those of the test part do not."))
     few = [one["words"] for one in result["findings"] if one["few_cases"]]
     if few:
         told.append(Banner(text=f"Few cases ({', '.join(few)}): gray figures may be far off. Look at their intervals."))

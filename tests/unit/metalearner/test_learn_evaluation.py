@@ -152,7 +152,8 @@ def test_the_card_says_on_whom_it_was_measured_and_how_sure(judged):
     assert "| Cardiomegaly |" in card
     assert f"| {evaluation.said(of(result, HEART)['auc'])} |" in card
     assert "| VHS (vertebrae) | 240 |" in card
-    assert "no figure of what it can do" in card_table({**result, "trained_on_these": True})
+    assert "no figure of what it can do" in card_table({**result, "part": "train"})
+    assert "which flatters" in card_table({**result, "part": "validation"})
     widths = [line.count("|") for line in card.splitlines() if line.startswith("|")]
     assert len(set(widths[: 2 + len(result["findings"])])) == 1
 

@@ -62,5 +62,7 @@ def test_nobody_is_named(shown):
 def test_figures_of_training_patients_are_marked_in_red(shown):
     _, result, page = shown
     assert 'class="banner bad"' not in page
+    assert "the figures flatter" not in page
+    assert "the figures flatter" in rendered(page_of({**result, "part": "validation"}))
     red = rendered(page_of({**result, "trained_on_these": True}))
     assert re.search(r'class="banner bad" role="note">These are the patients that the model was trained on', red)
