@@ -16,6 +16,7 @@ Truth = npt.NDArray[np.integer]
 
 BINS = 15
 MISSED, FALSE_ALARMS = 0.05, 0.02  # shares that operating points allow
+LEAST_POINT, MOST_POINT = 0.02, 0.98  # with a gap: beyond them a few more cases would move them
 LEAST = 1e-7  # of a probability, so that a logit is finite: as in `inference.tensors`
 
 
@@ -87,12 +88,19 @@ def platt(logits: FloatArray, truth: Truth) -> tuple[float, float]:
 
 
 def operating_points(
-    p: FloatArray, truth: Truth, *, missed: float = MISSED, false_alarms: float = FALSE_ALARMS
+    p: FloatArray, truth: Truth, *, missed: float = MISSED, false_alarms: float = FALSE_ALARMS, gap: bool = False
 ) -> tuple[float, float]:
-    """Below the first a finding is ABSENT, from the second on PRESENT: few with it lie below, few without it above."""
+    """Below the first a finding is ABSENT, from the second on PRESENT: few with it lie below, few without it above.
+
+    gap: where all are told apart, what lies between the two kinds, where there was nobody, is UNCERTAIN instead of PRESENT.
+    """
     present_from = float(np.quantile(p[truth == 0], 1 - false_alarms)) if (truth == 0).any() else 1.0
     absent_below = float(np.quantile(p[truth == 1], missed)) if (truth == 1).any() else 0.0
-    return round(min(absent_below, present_from), 4), round(present_from, 4)
+    low, high = min(absent_below, present_from), present_from
+    if gap:
+        high = max(absent_below, present_from)
+        low, high = (min(max(at, LEAST_POINT), MOST_POINT) for at in (low, high))
+    return round(low, 4), round(high, 4)
 
 
 def logit(p: FloatArray) -> FloatArray:

@@ -157,8 +157,10 @@ def _calibrated(
             continue
         logits = logit(kept["probabilities"][:, number].astype(np.float64))
         slope, intercept = platt(logits, truth)
+        if slope <= 0:  # worse than chance: turned round it would pretend to know
+            slope, intercept = 1.0, 0.0
         found[value] = sigmoid(logit(raw[value]) * slope + intercept)
-        at[value] = operating_points(sigmoid(logits * slope + intercept), truth)
+        at[value] = operating_points(sigmoid(logits * slope + intercept), truth, gap=True)
         calibrated_by = "Platt scaling on the validation part"
     return found, at, calibrated_by
 

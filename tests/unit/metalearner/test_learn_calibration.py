@@ -76,6 +76,15 @@ def test_operating_points_leave_what_is_not_told_uncertain():
     assert (low, high) == (pytest.approx(0.05, abs=0.03), pytest.approx(0.98, abs=0.02))  # nearly all stay uncertain
 
 
+def test_between_kinds_that_are_told_apart_nobody_knows():
+    truth = np.repeat([0, 1], 100)
+    p = np.where(truth == 1, 0.9, 0.1)
+    assert operating_points(p, truth) == (0.1, 0.1)
+    assert operating_points(p, truth, gap=True) == (0.1, 0.9)
+    assert operating_points(truth.astype(float), truth, gap=True) == (0.02, 0.98)
+    assert operating_points(p[:0], truth[:0], gap=True) == (0.02, 0.98)
+
+
 def test_a_logit_is_finite_and_undone_by_the_sigmoid():
     p = np.array([0.0, 0.3, 1.0])
     assert np.isfinite(logit(p)).all()
