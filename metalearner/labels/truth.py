@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from domain.codes import VHS
+from domain.types import Region, View
 from metalearner.labelling import Box, Labels, Mask, finite
 from metalearner.labels.said import LabelsInvalid, Said, numbered
+from phantoms.lesions import GRADES, Lesion, drawn_in, shows
 from phantoms.study import TRUTH_FILE
 
 SOURCE = "phantoms"
@@ -32,10 +34,14 @@ def read_truth(path: Path) -> list[Said]:
 
 
 def _labels(image: dict[str, Any]) -> Labels:
-    """What it lacks is unknown: keys were added with time."""
+    """Without findings nothing is known of any: keys were added with time."""
     findings = image.get("findings") or []
-    classes = dict.fromkeys(image.get("looked_for") or (), 0.0)
+    classes = dict.fromkeys(_could_show(image) if "findings" in image else (), 0.0)
     classes.update({one["concept"]: 1.0 for one in findings})
+    grades: dict[str, int] = {}
+    for one in findings:
+        if one.get("grade"):
+            grades[one["concept"]] = max(int(one["grade"]), grades.get(one["concept"], 0))
     lines = {**(image.get("landmarks") or {}), **{name: image.get(name) or [] for name in _LINES}}
     points = [(name, (finite(column), finite(row))) for name, line in lines.items() for column, row in line]
     measures = {name: finite(value) for name, value in (image.get("measures") or {}).items() if value is not None}
@@ -55,9 +61,19 @@ def _labels(image: dict[str, Any]) -> Labels:
             for one in findings
             if one.get("polygons")
         ),
-        grades={one["concept"]: int(one["grade"]) for one in findings if one.get("grade")},
+        grades=grades,
         measures=measures,
     )
+
+
+def _could_show(image: dict[str, Any]) -> list[str]:
+    """Findings that the film would show if the animal had them; what it has and this film hides is unknown."""
+    hidden = {one["concept"] for one in image.get("not_shown") or ()}
+    view = View(image["view"])
+    known = drawn_in(Region(image["region"]), image.get("part") or "")
+    return [
+        concept for concept in known if concept not in hidden and shows(Lesion(concept=concept, grade=max(GRADES)), view)
+    ]
 
 
 def _box(concept: str, edges: list[float]) -> Box:

@@ -14,7 +14,7 @@ import pytest
 from collections_made import case, collection_of
 from pycocotools import mask as coco_mask
 
-from domain.types import FindingOutcome
+from domain.types import FindingOutcome, View
 from ledger.feedback import Answer, Feedback, FeedbackRow
 from metalearner.collection import Box, Labels, Mask
 from metalearner.deidentify import Pseudonyms
@@ -25,6 +25,7 @@ from metalearner.labels.files import read_labels
 from metalearner.labels.said import LabelsInvalid, Names, Said, by_spelling, concept_of, matched
 from metalearner.labels.table import read_table
 from metalearner.labels.truth import read_truth
+from phantoms.lesions import THORAX, Lesion, shows
 
 Write = Callable[[str, str], Path]
 
@@ -269,21 +270,26 @@ def test_cvat_that_is_wrong_says_where(write: Write, text: str, said: str) -> No
 # Phantoms
 
 
-def test_the_truth_of_phantoms_keys_that_came_later_among_it(write: Write, tmp_path: Path) -> None:
+def test_the_truth_of_phantoms_with_and_without_findings(write: Write, tmp_path: Path) -> None:
     finding = {"concept": "CARDIOMEGALY", "grade": 2, "box": [1, 2, 3, 4], "polygons": [[[1, 2], [3, 2], [3, 4]]]}
     image = {
         "file": "01.dcm",
-        "view": "right-lateral",
+        "view": "ventrodorsal",
+        "region": "thorax",
+        "part": None,
         "landmarks": {"apex": [[1, 2]], "spine": [[1, 1], [2, 2]]},
         "findings": [{**finding, "laterality": "left"}],
-        "looked_for": ["CARDIOMEGALY", "60046008"],
+        "not_shown": [{"concept": "36118008", "grade": 1}],
         "measures": {"NORBERG_LEFT": 104.2, "NORBERG_RIGHT": None},
         "vhs": 10.5,
     }
     path = write("truth.json", json.dumps({"seed": 1, "synthetic": True, "images": [image, {"file": "02.dcm"}]}))
     first, second = read_truth(path)
     assert first.image == (tmp_path / "01.dcm").as_posix()
-    assert first.labels.classes == {"CARDIOMEGALY": 1.0, "60046008": 0.0}
+    assert first.labels.classes["CARDIOMEGALY"] == 1.0
+    # Looked for: what a ventrodorsal thorax can show, but for what the animal has and this film hides.
+    absent = {one for one in THORAX if shows(Lesion(concept=one, grade=3), View.VENTRODORSAL)} - {"CARDIOMEGALY", "36118008"}
+    assert {concept for concept, value in first.labels.classes.items() if not value} == absent
     assert first.labels.grades == {"CARDIOMEGALY": 2}
     assert first.labels.boxes == (Box(concept="CARDIOMEGALY", left=1, top=2, right=3, bottom=4),)
     assert first.labels.masks == (Mask(concept="CARDIOMEGALY", polygons=(((1, 2), (3, 2), (3, 4)),)),)
