@@ -159,7 +159,7 @@ def _source(source: str, asked: _Asked, held: ExitStack, failed: list[str]) -> _
         to = Destination.model_validate({"name": "the DICOMweb server", "kind": "dicomweb", "url": source})
         return _fetched(lambda folder: _by_web(to, folder, asked), "a DICOMweb server", asked, failed)
     if _ADDRESS.fullmatch(source):
-        peer = peer_from(source, calling_ae=_settings(asked.config).node.ae_title)
+        peer = peer_from(source, calling_ae=_settings(asked.config).node.ae_title, option="--from")
         return _fetched(lambda folder: _by_association(peer, folder, asked), "an archive", asked, failed)
     known = {to.name: to for to in _settings(asked.config).destination}
     if source in known and not path.exists():

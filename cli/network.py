@@ -22,11 +22,11 @@ from domain.types import Language, Peer
 _ADDRESS = re.compile(r"(?P<ae>[^@]{1,16})@(?P<host>[^@:]+|\[[^\]]+\]):(?P<port>\d{1,5})")
 
 
-def peer_from(address: str, *, calling_ae: str) -> Peer:
+def peer_from(address: str, *, calling_ae: str, option: str = "--to") -> Peer:
     """`AE@HOST:PORT`"""
     match = _ADDRESS.fullmatch(address)
     if match is None or not 1 <= int(match["port"]) <= 65535:
-        raise SettingsInvalid([f"--to: {address!r} is not AE@HOST:PORT, such as PACS@192.0.2.10:104"])
+        raise SettingsInvalid([f"{option}: {address!r} is not AE@HOST:PORT, such as PACS@192.0.2.10:104"])
     return Peer(ae_title=match["ae"], host=match["host"].strip("[]"), port=int(match["port"]), calling_ae=calling_ae)
 
 

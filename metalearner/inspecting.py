@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from domain import terms
+from domain.codes import FINDINGS
+from domain.types import Language
 from metalearner.collection import Case, Collection, Labels, Part
 from metalearner.likeness import features, pairs_alike
 from metalearner.splits import leaks
@@ -96,6 +99,11 @@ class Inspection:
         for concept, given in zip(said["concepts"], self.concepts, strict=True):
             concept["parts"] = {part.value: {"present": yes, "absent": no} for part, (yes, no) in given.parts.items()}
         return {**said, "sound": self.sound}
+
+
+def named(concept: str) -> str:
+    """A concept in words."""
+    return next((terms.concept(term.code, Language.ENGLISH) for term in FINDINGS if term.code.value == concept), concept)
 
 
 def inspect(collection: Collection, *, told: Callable[[int], None] | None = None) -> Inspection:
@@ -227,14 +235,14 @@ def warnings_of(concepts: Sequence[Concept], sizes: Mapping[Part, tuple[int, int
             yield f"no patient is in the part {part.value}: collect more, or draw the split anew with --redraw"
     for concept in concepts:
         if not concept.present or not concept.absent:
-            yield f"{concept.value}: {'no image shows it' if not concept.present else 'no image is without it'}"
+            yield f"{named(concept.value)}: {'no image shows it' if not concept.present else 'no image is without it'}"
             continue
         least = min(concept.patients_with, concept.patients_without)
         if least < FEW_PATIENTS:
             which = "with" if concept.patients_with <= concept.patients_without else "without"
-            yield f"{concept.value}: only {least} patients {which} it; figures about it will say little"
+            yield f"{named(concept.value)}: only {least} patients {which} it; figures about it will say little"
         elif min(concept.parts[Part.TEST]) < FEW_TESTED:
-            yield f"{concept.value}: only {min(concept.parts[Part.TEST])} images with or without it in test"
+            yield f"{named(concept.value)}: only {min(concept.parts[Part.TEST])} images with or without it in test"
     silent = sum(case.spacing_row_mm is None for case in usable)
     if silent:
         yield f"{silent} of {len(usable)} images have no pixel spacing: millimetres cannot be judged on them"

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from domain import terms
-from domain.codes import FINDINGS
-from domain.types import Language
 from metalearner.collection import Part
-from metalearner.inspecting import Concept, Inspection
+from metalearner.inspecting import Concept, Inspection, named
 from metalearner.report_pages import Banner, Cell, Page, Plot, Section, Table, bars, histogram
 
 MOST_ROWS = 40
@@ -48,14 +45,17 @@ def _banners(found: Inspection) -> Iterator[Banner]:
         yield Banner(text=f"{said}: one animal under two identifiers?", tone="bad")
     if found.conflicts:
         yield Banner(text=f"{len(found.conflicts)} times sources or readers disagree about an image", tone="bad")
-    for sentence in found.warnings:
-        yield Banner(text=sentence, tone="grey")
 
 
 def _sections(found: Inspection) -> Iterator[Section]:
     rows = [[part.value, str(patients), str(images)] for part, (patients, images) in found.parts.items()]
     split = Table(headings=(f"part, by {found.split_by}", "patients", "images"), rows=rows)
     yield Section(heading="Split", words=("Drawn once; new patients are added to it.",), tables=(split,))
+    if found.warnings:
+        table = Table(
+            headings=("what to know before figures are trusted",), rows=[[sentence] for sentence in found.warnings]
+        )
+        yield Section(heading="Small numbers", tables=(table,))
     if found.concepts:
         yield Section(
             heading="Findings",
@@ -87,11 +87,6 @@ def _sections(found: Inspection) -> Iterator[Section]:
         yield Section(heading="Declined images", words=words, tables=(_counts("reason", found.declined),))
     yield _disagreements(found)
     yield _near_duplicates(found)
-
-
-def named(value: str) -> str:
-    """A concept in words."""
-    return next((terms.concept(term.code, Language.ENGLISH) for term in FINDINGS if term.code.value == value), value)
 
 
 def _findings(found: Inspection) -> Table:

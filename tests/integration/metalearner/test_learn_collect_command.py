@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -157,6 +158,7 @@ def test_from_an_archive_by_address_and_by_name(houndsfield: Houndsfield, tmp_pa
         (("--from", "PACS@127.0.0.1:1", "--query", "StudyDate=20260101"), "PACS at 127.0.0.1:1"),
         (("--from", "PACS@127.0.0.1:1", "--query", "Day=20260101"), "--query: there is no attribute Day"),
         (("--from", "in", "--labels", "gone.csv"), "gone.csv: there is no such file of labels"),
+        (("--from", "PACS@127.0.0.1:99999"), "--from: 'PACS@127.0.0.1:99999' is not AE@HOST:PORT"),
         (("--from", "node"), "there is no such settings file"),
     ],
 )
@@ -168,6 +170,18 @@ def test_what_is_wrong_is_one_sentence(
     done = houndsfield("learn", "collect", "out", *arguments)
     assert one_sentence(done), done
     assert said in done.err
+
+
+def test_without_the_extra_one_sentence_says_what_to_install(
+    houndsfield: Houndsfield, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dx_file(tmp_path / "in" / "1.dcm")
+    for name in [name for name in sys.modules if name.startswith(("metalearner.collecting", "metalearner.deidentify"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "dicomanonymizer", None)
+    done = houndsfield("learn", "collect", "out", "--from", "in")
+    assert one_sentence(done)
+    assert "dicomanonymizer is not installed: this part of `learn` needs pip install 'houndsfield[train]'" in done.err
 
 
 def test_labels_that_fit_nothing_are_said_by_their_lines(houndsfield: Houndsfield, tmp_path: Path) -> None:
