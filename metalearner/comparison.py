@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,8 @@ import numpy as np
 from metalearner import subgroups
 from metalearner.collection import Collection
 from metalearner.evaluation import EvaluationRefused, Truth, truth_of, unit_of, words_of
-from metalearner.model_answers import ModelAnswers, aspect_of
+from metalearner.landmark_statistics import image_distances
+from metalearner.model_answers import ModelAnswers
 from metalearner.statistics import (
     Paired,
     Resamples,
@@ -103,17 +103,11 @@ def _measures(new: ModelAnswers, old: ModelAnswers, truth: Truth, resamples: Res
 
 def _points(new: ModelAnswers, old: ModelAnswers, truth: Truth, resamples: Resamples) -> list[dict[str, Any]]:
     """Each image's mean distance over the landmarks that all three have."""
-    names = [name for name in new.points if name in old.points and name in truth.points]
-    if not names:
+    common = {name: truth.points[name] for name in new.points if name in old.points and name in truth.points}
+    if not common:
         return []
-    scale = np.array([case.spacing_column_mm or math.nan for case in truth.cases])
-    unit = "mm" if np.isfinite(scale).all() else "pixels"
-    square = np.array([[1.0, aspect_of(case)] for case in truth.cases])
-    errors = []
-    for answers in (old, new):
-        each = [np.linalg.norm((answers.points[name] - truth.points[name]) * square, axis=1) for name in names]
-        errors.append(np.mean(each, axis=0) * (scale if unit == "mm" else 1.0))
-    return _error("landmarks", "landmarks: mean distance", unit, errors, resamples)
+    (unit, first), (_, second) = (image_distances(answers.points, common, truth.cases) for answers in (old, new))
+    return _error("landmarks", "landmarks: mean distance", unit, [first, second], resamples)
 
 
 def _error(name: str, words: str, unit: str, errors: list[Any], resamples: Resamples) -> list[dict[str, Any]]:

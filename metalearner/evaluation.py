@@ -20,9 +20,10 @@ from inference.tensors import sigmoid
 from metalearner import model_answers, subgroups
 from metalearner.calibration import logit, platt, reliability, temperature
 from metalearner.collection import Case, Collection, Part
+from metalearner.evaluation_card import card_table as card_table
 from metalearner.fingerprint import patient_mark
 from metalearner.labelling import Labels
-from metalearner.landmark_statistics import measure_figures, point_figures
+from metalearner.landmark_statistics import image_distances, measure_figures, point_figures
 from metalearner.model_answers import ModelAnswers
 from metalearner.region_statistics import region_figures
 from metalearner.statistics import Estimate, Resamples, auc_figure, number, precision_figure, roc
@@ -61,10 +62,8 @@ def truth_of(collection: Collection, images: Sequence[str]) -> Truth:
     labels = tuple(collection.truth(image) for image in images)
     classes = [model_answers.truth_of_classes(collection, image) for image in images]
     concepts = sorted({concept for one in classes for concept in one})
-    points = {
-        name: np.array([one.points.get(name, (np.nan, np.nan)) for one in labels], dtype=np.float64).reshape(-1, 2)
-        for name in sorted({name for one in labels for name in one.points})
-    }
+    names = sorted({name for one in labels for name in one.points})
+    points = {name: np.array([_shown(one, name, case) for one, case in zip(labels, cases, strict=True)]) for name in names}
     measures = {
         name: np.array([one.measures.get(name, np.nan) for one in labels], dtype=np.float64)
         for name in sorted({name for one in labels for name in one.measures})
@@ -77,6 +76,13 @@ def truth_of(collection: Collection, images: Sequence[str]) -> Truth:
         points=points,
         measures=measures,
     )
+
+
+def _shown(labels: Labels, name: str, case: Case) -> tuple[float, float]:
+    """A landmark beside the film, which labels of phantoms know, is unknown: nobody could find it there."""
+    column, row = labels.points.get(name, (np.nan, np.nan))
+    inside = 0 <= column <= case.columns and 0 <= row <= case.rows
+    return (column, row) if inside else (np.nan, np.nan)
 
 
 def answers_of(
@@ -281,6 +287,7 @@ def _regions(answers: ModelAnswers, truth: Truth, resamples: Resamples) -> list[
 
 def _subgroups(answers: ModelAnswers, truth: Truth, concepts: Sequence[str], resamples: Resamples) -> list[dict[str, Any]]:
     told = []
+    unit, distances = image_distances(answers.points, truth.points, truth.cases)
     for key, group, chosen in subgroups.groups(truth.cases):
         findings = []
         for value in concepts:
@@ -316,6 +323,13 @@ def _subgroups(answers: ModelAnswers, truth: Truth, concepts: Sequence[str], res
                         "mean_absolute": drawn.mean(np.abs(error[known])).as_json(),
                     }
                 )
+        near = np.isfinite(distances) & chosen
+        points = {
+            "unit": unit,
+            "images": int(near.sum()),
+            "few_cases": int(near.sum()) < subgroups.FEW_CASES,
+            "mean": resamples.among(near).mean(distances[near]).as_json(),
+        }
         patients = resamples.patients(chosen)
         told.append(
             {
@@ -325,82 +339,7 @@ def _subgroups(answers: ModelAnswers, truth: Truth, concepts: Sequence[str], res
                 "patients": patients,
                 "findings": findings,
                 "measures": measures,
+                "points": points if near.any() else None,
             }
         )
     return told
-
-
-def card_table(result: Mapping[str, Any]) -> str:
-    """What `CARD.md` says of an evaluation: a table in Markdown, with what it was measured on."""
-    who = {
-        Part.TRAIN: "the very patients it was trained on: no figure of what it can do",
-        Part.VALIDATION: "not trained on, but the network and its operating points were chosen by them, which flatters",
-        Part.TEST: "unseen",
-    }[Part(result["part"])]
-    lines = [
-        f"{result['images']} images of {result['patients']} patients ({who}), collection {result['collection']}, part "
-        f"{result['part']}; 95 % intervals from resampled patients.",
-        "",
-    ]
-    if result["findings"]:
-        lines += [
-            "| finding | images with / without | AUC | sensitivity | specificity | uncertain | calibration error |",
-            "|---|---|---|---|---|---|---|",
-        ]
-        for one in result["findings"]:
-            filed = [curve for curve in one["calibration"] if not curve["fitted_to_these_cases"]]
-            figures = [said(one[name]) for name in ("auc", "sensitivity", "specificity")]
-            few = " (few cases)" if one["few_cases"] else ""
-            error = said(filed[-1]["ece"]) if filed else "–"
-            count = f"{one['with']} / {one['without']}"
-            cells = [one["words"] + few, count, *figures, said(one["uncertain"]), error]
-            lines.append(f"| {' | '.join(cells)} |")
-        mean = result["mean_auc"]
-        lines += ["", f"Mean AUC of {mean['concepts']} findings: {said(mean)}.", ""]
-    if result["measures"]:
-        lines += [
-            "| measure | images | measured | mean absolute error | bias | limits of agreement |",
-            "|---|---|---|---|---|---|",
-        ]
-        for one in result["measures"]:
-            agreement = one["agreement"]
-            limits = f"{plain(agreement['limit_low']['value'])} … {plain(agreement['limit_high']['value'])}"
-            cells = [
-                f"{one['measure']} ({one['unit']})" if one["unit"] else one["measure"],
-                str(one["images"]),
-                said(one["given"]),
-            ]
-            cells += [said(agreement["mean_absolute"]), said(agreement["bias"]), limits]
-            lines.append(f"| {' | '.join(cells)} |")
-        lines.append("")
-    if result["points"]:
-        lines += ["| landmark | n | mean distance | 95 % within |", "|---|---|---|---|"]
-        for one in result["points"]:
-            unit = next(unit for unit in ("mm", "vertebrae", "pixels") if unit in one)
-            cells = [
-                one["point"] or "all",
-                str(one["n"]),
-                f"{said(one[unit]['mean'])} {unit}",
-                f"{plain(one[unit]['p95'])} {unit}",
-            ]
-            lines.append(f"| {' | '.join(cells)} |")
-        lines.append("")
-    if result["regions"]:
-        lines += ["| region | regions | found | false alarms per image | Dice |", "|---|---|---|---|---|"]
-        for one in result["regions"]:
-            figures = [said(one[name]) for name in ("sensitivity", "false_alarms_per_image", "dice")]
-            lines.append(f"| {' | '.join([one['words'], str(one['regions']), *figures])} |")
-        lines.append("")
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def plain(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
-
-
-def said(estimate: Mapping[str, float | None]) -> str:
-    """0.91 (0.87–0.94), or a dash."""
-    value, low, high = estimate["value"], estimate["low"], estimate["high"]
-    if value is None or low is None or high is None:
-        return plain(value)
-    return f"{value:.2f} ({low:.2f}{' to ' if low < 0 else '–'}{high:.2f})"

@@ -8,8 +8,21 @@ from typing import Any
 import numpy as np
 
 from metalearner.collection import Part
-from metalearner.evaluation import plain, said
-from metalearner.report_pages import Banner, Cell, Page, Plot, Section, Table, drawing, drawn, grid, line_style, mark_style
+from metalearner.evaluation_card import plain, said
+from metalearner.report_pages import (
+    Banner,
+    Cell,
+    Page,
+    Plot,
+    Section,
+    Table,
+    drawing,
+    drawn,
+    grid,
+    line_style,
+    mark_style,
+    shortened,
+)
 from metalearner.subgroups import FEW_CASES, FEW_WITH
 
 Result = Mapping[str, Any]
@@ -30,7 +43,7 @@ def page_of(result: Result) -> Page:
         *([_measures(result)] if result["measures"] else []),
         *([_points(result)] if result["points"] else []),
         *([_regions(result)] if result["regions"] else []),
-        *([_subgroups(result)] if result["subgroups"] else []),
+        *_subgroups(result),
         _words(),
     ]
     return Page(
@@ -86,7 +99,7 @@ def _tone(few: bool, text: str) -> Cell:
 def _findings(result: Result) -> Section:
     told: tuple[tuple[str, dict[str, str]], ...] = (
         ("how well it is told", {"auc": "AUC", "sensitivity": "", "specificity": "", "uncertain": "", "missed": ""}),
-        ("what an answer is worth where so many have it", {"prevalence": "", "ppv": "PPV", "npv": "NPV"}),
+        ("what an answer is worth here", {"prevalence": "", "ppv": "PPV", "npv": "NPV"}),
     )
     tables = []
     for caption, names in told:
@@ -253,7 +266,7 @@ def _points(result: Result) -> Section:
     units = [unit for unit in ("mm", "vertebrae", "pixels") if any(unit in one for one in result["points"])]
     rows = []
     for one in result["points"]:
-        cells = [one["point"] or "all together", str(one["n"])]
+        cells = [one["point"] or "all together", str(one["n"]) + FEW * (one["n"] < FEW_CASES)]
         for unit in units:
             cells += [said(one[unit]["mean"]), plain(one[unit]["p95"])] if unit in one else ["–", "–"]
         for axis in ("column_pixels", "row_pixels"):
@@ -262,8 +275,26 @@ def _points(result: Result) -> Section:
         rows.append([_tone(one["n"] < FEW_CASES, text) for text in cells])
     headings = ["landmark", "n", *(text for unit in units for text in (f"mean, {unit}", f"95 % within, {unit}"))]
     headings += ["too far right (limits), px", "too far down (limits), px"]
-    words = ("How far each landmark lies from its label.",)
-    return Section(heading="Landmarks", words=words, tables=[Table(headings=headings, rows=rows)])
+    words = ("How far each landmark lies from its label; those beside the film do not count.",)
+    plots = [_distances(result["points"], units[0])]
+    return Section(heading="Landmarks", words=words, tables=[Table(headings=headings, rows=rows)], plots=plots)
+
+
+def _distances(points: Sequence[Result], unit: str) -> Plot:
+    told = [one for one in points if unit in one]
+    places = np.arange(len(told))
+    with drawing(height_inches=1.0 + 0.24 * len(told)) as axes:
+        for place, one in zip(places, told, strict=True):
+            mean = one[unit]["mean"]
+            if mean["low"] is not None:
+                axes.plot([mean["low"], mean["high"]], [place, place], color=line_style(0)["color"])
+            axes.scatter([mean["value"]], [place], s=20, **mark_style(0))
+            axes.scatter([one[unit]["p95"]], [place], s=20, **mark_style(1))
+        axes.set_yticks(places, [shortened(one["point"] or "all together") for one in told])
+        axes.invert_yaxis()
+        axes.set_xlim(left=0)
+        axes.set_xlabel(unit)
+        return drawn(axes, f"Distance in {unit}: mean with its interval (circle), and what 95 % stay within (square).")
 
 
 def _regions(result: Result) -> Section:
@@ -280,7 +311,7 @@ def _regions(result: Result) -> Section:
     return Section(heading="Where the findings are", words=words, tables=[Table(headings=headings, rows=rows), free])
 
 
-def _subgroups(result: Result) -> Section:
+def _subgroups(result: Result) -> list[Section]:
     tables = []
     for key in dict.fromkeys(one["by"] for one in result["subgroups"]):
         of_key = [one for one in result["subgroups"] if one["by"] == key]
@@ -304,11 +335,16 @@ def _subgroups(result: Result) -> Section:
         if measured:
             errors = ("measure", "images", "mean abs. error", "bias")
             tables.append(Table(headings=(key, *errors), rows=measured, caption=f"by {key}"))
+        near = [(one["group"], one["points"]) for one in of_key if one["points"]]
+        if near:
+            away = [[_tone(of["few_cases"], text) for text in (name, _count(of), said(of["mean"]))] for name, of in near]
+            headings = (key, "images", f"landmarks: mean distance, {near[0][1]['unit']}")
+            tables.append(Table(headings=headings, rows=away, caption=f"by {key}"))
     words = (
         f"Gray, few cases: fewer than {FEW_CASES} images, or fewer than {FEW_WITH} with or without the finding. A "
         "difference there may be chance, and so may one among many groups.",
     )
-    return Section(heading="Subgroups", words=words, tables=tables)
+    return [Section(heading="Subgroups", words=words, tables=tables)] if tables else []
 
 
 def _count(one: Result) -> str:

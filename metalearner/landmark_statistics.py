@@ -116,6 +116,20 @@ def point_figures(
     return [{"point": "", **_errors(list(changes.values()), scales, cases, resamples)}, *told]
 
 
+def image_distances(
+    said: Mapping[str, FloatArray], true: Mapping[str, FloatArray], cases: Sequence[Case]
+) -> tuple[str, FloatArray]:
+    """(n,) each image's mean distance over the landmarks that are known of it, and the unit: mm where all have a scale."""
+    names = [name for name in said if name in true]
+    scale = np.array([case.spacing_column_mm or math.nan for case in cases])
+    unit = "mm" if np.isfinite(scale).all() else "pixels"
+    square = np.array([[1.0, aspect_of(case)] for case in cases]).reshape(-1, 2)
+    each = np.array([np.linalg.norm((said[name] - true[name]) * square, axis=1) for name in names]).reshape(-1, len(cases))
+    known = np.isfinite(each)
+    mean = np.where(known, each, 0).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
+    return unit, mean * (scale if unit == "mm" else 1.0)
+
+
 def _errors(
     changes: Sequence[FloatArray], scales: Mapping[str, FloatArray], cases: Sequence[Case], resamples: Resamples
 ) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from metalearner import evaluation, subgroups
 from metalearner.collection import Part
 from metalearner.comparison import compare
 from metalearner.evaluation import EvaluationRefused, card_table, evaluate
+from metalearner.evaluation_card import said
 from metalearner.fingerprint import patient_mark
 
 
@@ -88,6 +89,8 @@ def test_subgroups_hold_every_image_once_and_say_where_there_are_few(judged):
     findings = [finding for one in by["breed group"] for finding in one["findings"]]
     assert {one["few_cases"] for one in findings} == {True, False}
     assert all(one["few_cases"] is (one["with"] < 10) for one in findings)  # none has fewer than 30 images
+    assert all(one["points"]["unit"] == "mm" for one in result["subgroups"])
+    assert all(one["points"]["mean"]["value"] == pytest.approx(1.25, abs=0.1) for one in result["subgroups"])
     assert all(one["measures"][0]["bias"]["value"] == pytest.approx(0.2, abs=0.2) for one in result["subgroups"])
 
 
@@ -139,6 +142,20 @@ def test_measures_and_points_and_regions_are_judged_too(judged):
     assert effusion["dice"]["value"] == pytest.approx(0.9, abs=0.01)
 
 
+def test_a_landmark_beside_the_film_is_not_counted(judged):
+    collection, answers, _ = judged
+    beside = replace(collection.labels[0], points={**collection.labels[0].points, "apex": (140.0, -1.0)})
+    result = evaluate(answers, replace(collection, labels=(beside, *collection.labels[1:])), Part.TEST)
+    assert {one["point"]: one["n"] for one in result["points"]} | {"": 0} == {
+        "": 0,
+        "carina": 240,
+        "apex": 239,
+        "T4": 240,
+        "T5": 240,
+        "T6": 240,
+    }
+
+
 def test_the_same_seed_gives_the_same_figures(judged):
     collection, answers, result = judged
     assert evaluate(answers, collection, Part.TEST) == result
@@ -150,7 +167,7 @@ def test_the_card_says_on_whom_it_was_measured_and_how_sure(judged):
     card = card_table(result)
     assert card.startswith("240 images of 120 patients (unseen), collection judged, part test")
     assert "| Cardiomegaly |" in card
-    assert f"| {evaluation.said(of(result, HEART)['auc'])} |" in card
+    assert f"| {said(of(result, HEART)['auc'])} |" in card
     assert "| VHS (vertebrae) | 240 |" in card
     assert "no figure of what it can do" in card_table({**result, "part": "train"})
     assert "which flatters" in card_table({**result, "part": "validation"})

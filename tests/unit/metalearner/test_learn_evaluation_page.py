@@ -10,7 +10,8 @@ pytest.importorskip("jinja2")
 
 from metalearner.collection import Part
 from metalearner.comparison import compare
-from metalearner.evaluation import evaluate, said
+from metalearner.evaluation import evaluate
+from metalearner.evaluation_card import said
 from metalearner.evaluation_page import page_of
 from metalearner.report_pages import rendered
 
