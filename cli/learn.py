@@ -14,7 +14,6 @@ from rich.progress import Progress
 from cli import learn_collecting, learn_judging, learn_training
 from cli.common import JsonOption, console, errors, print_json, print_table
 from cli.extra import train_extra
-from domain.errors import NotFound
 from metalearner.collection import Collection
 
 if TYPE_CHECKING:
@@ -83,17 +82,14 @@ def suggest(
     with train_extra():
         from metalearner.cvat_task import write_task
         from metalearner.likeness import features
-        from metalearner.suggesting import chosen, doubts_of_package, doubts_of_run, unlabelled
+        from metalearner.suggesting import chosen, doubts_of_package, doubts_of_run
 
         found = Collection.load(collection)
-        images = unlabelled(found)
-        if not images:
-            raise NotFound(f"{collection}: every image is labelled")
         if run is not None:
-            doubts = doubts_of_run(found, images, run, passes=passes)
+            doubts = doubts_of_run(found, run, passes=passes)
         else:
             assert model is not None  # noqa: S101  asked above
-            doubts = doubts_of_package(found, images, model)
+            doubts = doubts_of_package(found, model)
         method: Method = by or ("entropy" if run is None else "bald")
         with _progress("Compared") as told:
             unlike = features(found, [doubt.guess.image for doubt in doubts], told=told)
@@ -103,7 +99,7 @@ def suggest(
     if json:
         print_json([{"image": doubt.guess.image, method: doubt.by(method), **_said(doubt)} for doubt in picked])
         return
-    console.print(f"{len(picked)} of {len(images)} unlabelled images, by {method}: {out}")
+    console.print(f"{len(picked)} of {len(doubts)} unlabelled images, by {method}: {out}")
     console.print(
         "In CVAT: a new task with the labels of labels.json and the pictures of images/; then upload annotations.xml."
     )

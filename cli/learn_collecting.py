@@ -120,7 +120,7 @@ def collect(
             raise SettingsInvalid([str(error)]) from error
         drawn.save()
     _tell(drawn, gathered.counts, [*gathered.said, *failed], json=json)
-    if failed:
+    if failed or not drawn.usable:
         raise typer.Exit(1)
 
 

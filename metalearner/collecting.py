@@ -134,6 +134,11 @@ def _taken(one: Incoming, names: Pseudonyms, root: Path, known: dict[str, Case],
     """What became of a file, its case where it is an image, and what it says where it is a report."""
     try:
         ds = dcmread(one.path, force=True)
+    except _BROKEN:
+        return "broken files", None, []
+    except OSError as error:  # pydicom (3.0.2) raises one without a number for a file that ends early
+        return ("broken files" if error.errno is None else "files that cannot be opened"), None, []
+    try:
         uid = header.text(ds, "SOPInstanceUID")
         if not uid or not header.text(ds, "SOPClassUID"):
             return "no DICOM objects", None, []

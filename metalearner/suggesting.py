@@ -97,20 +97,29 @@ def doubts_of_passes(images: list[str], concepts: list[str], passes: npt.ArrayLi
     ]
 
 
-def doubts_of_run(collection: Collection, images: list[str], run: Path, *, passes: int = PASSES) -> list[Doubt]:
-    """Of a run of `learn train`, asked several times. Needs torch; TaskInvalid for a run that says no probabilities."""
+def doubts_of_run(collection: Collection, run: Path, *, passes: int = PASSES) -> list[Doubt]:
+    """Of the images without labels, by a run of `learn train` that is asked several times. Needs torch.
+
+    TaskInvalid for a run that is not finished or says no probabilities, NothingToSuggest where every image is labelled.
+    """
     from metalearner.tasks import load_run
     from metalearner.training import monte_carlo
 
     task, recipe, _ = load_run(run)
-    laid = planes(collection, images, task.input_of(recipe.rows, recipe.columns))
     concepts = [concept.value for concept in task.concepts]
+    images = _unlabelled(collection, concepts)
+    laid = planes(collection, images, task.input_of(recipe.rows, recipe.columns))
     return doubts_of_passes(images, concepts, monte_carlo(run, laid.values, passes))
 
 
-def doubts_of_package(collection: Collection, images: list[str], package: Path) -> list[Doubt]:
-    """Of a model package, asked once as in the node. Images that it is not made for are left out."""
-    engine = Engine([load_package(package)], threads=1)
+def doubts_of_package(collection: Collection, directory: Path) -> list[Doubt]:
+    """Of the images without labels, by a model package that is asked once, as in the node. Those that it is not made for are
+    left out. NothingToSuggest where it gives no probability, or where every image is labelled.
+    """
+    package = load_package(directory)
+    classes = [one for head in package.manifest.head for one in getattr(head, "classes", ())]
+    images = _unlabelled(collection, [one.concept.value for one in classes if one.concept is not None])
+    engine = Engine([package], threads=1)
     found = []
     for image in images:
         answer = engine.answer(collection.path(image), assumed_species=None)
@@ -121,9 +130,18 @@ def doubts_of_package(collection: Collection, images: list[str], package: Path) 
                 said[finding.concept.value] = max(finding.probability, said.get(finding.concept.value, 0.0))
         if said:
             found.append(doubt_of(Guess(image=image, probabilities=said, findings=tuple(findings))))
-    if images and not found:
-        raise NothingToSuggest(f"model {package.name} gives no probability for any of the {len(images)} images")
+    if not found:
+        raise NothingToSuggest(f"model {package.name} gives no probability for any of the {len(images)} unlabelled images")
     return found
+
+
+def _unlabelled(collection: Collection, concepts: list[str]) -> list[str]:
+    if not concepts:
+        raise NothingToSuggest("the model gives no probability of any finding")
+    images = unlabelled(collection, frozenset(concepts))
+    if not images:
+        raise NothingToSuggest("every image is labelled for what the model finds")
+    return images
 
 
 def doubt_of(guess: Guess) -> Doubt:
@@ -148,11 +166,10 @@ def chosen(doubts: list[Doubt], features: Features, *, by: Method, count: int, a
     return [doubts[number] for number in (*taken, *like)[:count]]
 
 
-def unlabelled(collection: Collection, concepts: frozenset[str] = frozenset()) -> list[str]:
-    """Images of which nothing is said, or nothing of these concepts."""
-    found = []
-    for case in collection.usable:
-        said = {name for labels in collection.of(case.image) for name in (*labels.classes, *labels.points, *labels.measures)}
-        if not (said & concepts if concepts else said):
-            found.append(case.image)
-    return found
+def unlabelled(collection: Collection, concepts: frozenset[str]) -> list[str]:
+    """Images of which nobody has said anything about these concepts."""
+    return [
+        case.image
+        for case in collection.usable
+        if not any(concepts & labels.classes.keys() for labels in collection.of(case.image))
+    ]

@@ -56,6 +56,9 @@ def test_from_a_folder_of_phantoms_to_a_task(houndsfield: Houndsfield, tmp_path:
     assert inspected.status == 0, inspected.err
     assert inspected.json == json.loads((tmp_path / "out" / "inspection.json").read_text())
     assert (tmp_path / "out" / "inspection.html").read_text().startswith("<!doctype html>")
+    images = [case.image for case in Collection.load(tmp_path / "out").cases]
+    (tmp_path / "all.csv").write_text("image,Cardiomegaly\n" + "".join(f"{image},1\n" for image in images))
+    assert houndsfield("learn", "collect", "out", "--labels", "all.csv").status == 0
     every = houndsfield("learn", "suggest", "out", "--out", "task.zip", "--model", package)
     assert one_sentence(every)
     assert "every image is labelled" in every.err
@@ -182,6 +185,13 @@ def test_without_the_extra_one_sentence_says_what_to_install(
     done = houndsfield("learn", "collect", "out", "--from", "in")
     assert one_sentence(done)
     assert "dicomanonymizer is not installed: this part of `learn` needs pip install 'houndsfield[train]'" in done.err
+
+
+def test_nothing_to_learn_from_is_no_success(houndsfield: Houndsfield, tmp_path: Path) -> None:
+    dx_file(tmp_path / "in" / "1.dcm", BurnedInAnnotation="YES")
+    done = houndsfield("learn", "collect", "out", "--from", "in")
+    assert done.status == 1
+    assert "1 images declined: text is burned into the pixels" in done.out
 
 
 def test_labels_that_fit_nothing_are_said_by_their_lines(houndsfield: Houndsfield, tmp_path: Path) -> None:

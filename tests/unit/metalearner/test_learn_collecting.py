@@ -25,7 +25,7 @@ from pydicom.uid import (
 
 from domain.types import Region, Species, View
 from inference.reading import read_radiograph
-from metalearner.collecting import Gathered, files_below, gather, opened
+from metalearner.collecting import Gathered, Incoming, files_below, gather, opened
 from metalearner.collection import Collection, CollectionInvalid
 from metalearner.deidentify import KEY, Pseudonyms, known_breed
 from metalearner.labelling import Labels
@@ -287,3 +287,10 @@ def test_the_senders_species_fills_a_silent_header(tmp_path: Path) -> None:
     (case,) = collected(tmp_path / "out", tmp_path / "in", species=Species.CAT).collection.cases
     assert case.species == "cat"
     assert read_radiograph(tmp_path / "out" / case.file, assumed_species=None).patient.species is Species.CAT
+
+
+def test_a_file_that_is_gone_costs_itself(tmp_path: Path) -> None:
+    """Retention may delete what the node's ledger has just named."""
+    incoming = [Incoming(path=tmp_path / "gone.dcm"), Incoming(path=dx_file(tmp_path / "1.dcm"))]
+    found = gather(opened(tmp_path / "out", name="test", made_at="now"), incoming, origins=["a folder"])
+    assert found.counts == Counter({"files that cannot be opened": 1, "added": 1})

@@ -131,14 +131,13 @@ def test_a_task_comes_back_with_what_a_person_answered(
     (known,) = again.of(image)
     assert known.classes == {"CARDIOMEGALY": 1.0, "60046008": 0.0}
     assert known.masks == (Mask(concept="CARDIOMEGALY", polygons=(((40, 40), (200, 48), (120, 160)),)),)
-    assert unlabelled(again) == [collection.cases[1].image]
+    assert unlabelled(again, frozenset({"60046008"})) == [collection.cases[1].image]
 
 
 def test_what_counts_as_labelled(collection: Collection) -> None:
     image, other = (case.image for case in collection.cases)
     labels = (Labels(image=image, source="x", classes={"A": 1.0}),)
     labelled = replace(collection, labels=labels)
-    assert unlabelled(labelled) == [other]
     assert unlabelled(labelled, frozenset({"A"})) == [other]
     assert unlabelled(labelled, frozenset({"B"})) == [image, other]
 
@@ -160,7 +159,7 @@ operating_points = { absent_below = 0.3, present_from = 0.5 }
 def test_a_package_is_asked_once(tmp_path: Path, collection: Collection) -> None:
     directory = constant_package(tmp_path / "fixed", {"findings": np.array([0.75, 0.0], dtype=np.float32)}, CLASSES)
     images = [case.image for case in collection.usable]
-    doubts = doubts_of_package(collection, images, directory)
+    doubts = doubts_of_package(collection, directory)
     assert [doubt.guess.image for doubt in doubts] == images
     assert doubts[0].guess.probabilities == {"CARDIOMEGALY": 0.75, "60046008": 0.0}
     assert doubts[0].entropy == pytest.approx(0.811278 / 2, abs=1e-4)
@@ -168,8 +167,13 @@ def test_a_package_is_asked_once(tmp_path: Path, collection: Collection) -> None
 
 
 def test_a_model_without_probabilities_suggests_nothing(tmp_path: Path, collection: Collection) -> None:
-    with pytest.raises(NothingToSuggest, match="gives no probability"):
-        doubts_of_package(collection, [case.image for case in collection.usable], heart_package(tmp_path / "heart"))
+    with pytest.raises(NothingToSuggest, match="gives no probability of any finding"):
+        doubts_of_package(collection, heart_package(tmp_path / "heart"))
+    cats = constant_package(
+        tmp_path / "cats", {"findings": np.zeros(2, dtype=np.float32)}, CLASSES, applicability='species = ["cat"]'
+    )
+    with pytest.raises(NothingToSuggest, match="gives no probability for any of the 2 unlabelled images"):
+        doubts_of_package(collection, cats)
 
 
 def test_a_runs_network_is_asked_with_its_dropout_on(tmp_path: Path, collection: Collection) -> None:
@@ -189,7 +193,9 @@ def test_a_runs_network_is_asked_with_its_dropout_on(tmp_path: Path, collection:
     torch.save(Network(task, recipe).state_dict(), tmp_path / "weights.pt")
     said = {"task": task.model_dump(mode="json"), "recipe": recipe.as_json(), "weights": "weights.pt"}
     write_json(tmp_path / RUN, said)
-    doubts = doubts_of_run(collection, images, tmp_path, passes=4)
+    doubts = doubts_of_run(collection, tmp_path, passes=4)
     assert [doubt.guess.image for doubt in doubts] == images
     assert all(set(doubt.guess.probabilities) == {"CARDIOMEGALY"} for doubt in doubts)
     assert all(doubt.by("bald") > 0 for doubt in doubts)
+    with pytest.raises(NothingToSuggest, match="every image is labelled"):
+        doubts_of_run(taught, tmp_path)
