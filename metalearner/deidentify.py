@@ -25,6 +25,7 @@ from typing import Any
 from dicomanonymizer import anonymize_dataset
 from dicomanonymizer.simpledicomanonymizer import initialize_actions_2024b, replace_UID
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.sr.codedict import codes as dicom_codes
 from pydicom.uid import UID
 
@@ -33,6 +34,7 @@ from domain.codes import REGIONS, SPECIES, VIEWS
 from domain.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from domain.types import Code, Patient, Region, Species, View
 from inference import header, vocabulary
+from metalearner.codestream import without_words
 from metalearner.collection import CollectionInvalid
 from metalearner.subgroups import BREED_GROUPS
 
@@ -176,14 +178,19 @@ def _table(item: Dataset) -> Dataset | None:
 
 
 def _put_pixels(new: Dataset, ds: Dataset) -> None:
-    """The pixels as they are; whatever lies behind them in the element is left."""
+    """The pixels as they are, without what lies beside or behind them. ValueError for frames that cannot be told apart."""
     element = ds["PixelData"]
-    new.add(element)
-    if not UID(ds.file_meta.TransferSyntaxUID).is_encapsulated:
-        sizes = [header.whole(ds, keyword) or 1 for keyword in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames")]
-        bits = (header.whole(ds, "BitsAllocated") or 8) * sizes[0] * sizes[1] * sizes[2] * sizes[3]
+    frames = header.whole(ds, "NumberOfFrames") or 1
+    if UID(ds.file_meta.TransferSyntaxUID).is_encapsulated:
+        codes = [without_words(code) for code in generate_frames(element.value, number_of_frames=frames)]
+        content = encapsulate(codes, has_bot=False)
+    else:
+        rows, columns, samples = (header.whole(ds, keyword) or 1 for keyword in ("Rows", "Columns", "SamplesPerPixel"))
+        bits = (header.whole(ds, "BitsAllocated") or 8) * rows * columns * samples * frames
         content = element.value[: -(-bits // 8)]
-        new["PixelData"].value = content + b"\0" * (len(content) % 2)
+        content += b"\0" * (len(content) % 2)
+    new.add_new("PixelData", element.VR, content)
+    new["PixelData"].is_undefined_length = element.is_undefined_length
 
 
 def _levels(ds: Dataset) -> Iterator[Dataset]:

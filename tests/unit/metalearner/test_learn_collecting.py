@@ -9,16 +9,22 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
-from factories import code_item, dx_dataset, dx_file
+from factories import code_item, dx_dataset, dx_file, gradient
+from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DigitalXRayImageStorageForProcessing,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
     RLELossless,
     SecondaryCaptureImageStorage,
 )
@@ -160,6 +166,45 @@ def test_pixels_are_shown_as_before(tmp_path: Path, elements: dict[str, object])
     np.testing.assert_array_equal(after.pixels, before.pixels)
     assert after.spacing_mm == before.spacing_mm
     assert after.pixel_aspect == before.pixel_aspect
+
+
+@pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless])
+def test_what_stands_beside_compressed_pixels_is_left(tmp_path: Path, syntax: str) -> None:
+    """Comments and application data of the code, and what lies behind its end."""
+    pixels = gradient(90, 110, bits=8).astype(np.uint8)
+    code, words = compressed(pixels, syntax), f"{OWNER} {PHONE} {ANIMAL}".encode()
+    if syntax == JPEG2000Lossless:  # behind SIZ, which is the first segment
+        at = 4 + int.from_bytes(code[4:6], "big")
+        comment = b"\xff\x64" + (len(words) + 4).to_bytes(2, "big") + b"\0\1" + words
+    else:
+        at = 2
+        comment = b"".join(marker + (len(words) + 2).to_bytes(2, "big") + words for marker in (b"\xff\xfe", b"\xff\xed"))
+    code = code[:at] + comment + code[at:] + words
+    ds = dx_dataset(pixels=pixels, bits=8)
+    ds.PixelData = encapsulate([code + b"\0" * (len(code) % 2)])
+    ds["PixelData"].VR = "OB"
+    ds.file_meta.TransferSyntaxUID = syntax
+    source = tmp_path / "in" / "a.dcm"
+    source.parent.mkdir()
+    ds.save_as(source, enforce_file_format=True)
+    (case,) = collected(tmp_path / "out", tmp_path / "in").collection.cases
+    assert not case.declined
+    kept = tmp_path / "out" / case.file
+    before, after = (read_radiograph(path, assumed_species=None) for path in (source, kept))
+    np.testing.assert_array_equal(after.pixels, before.pixels)
+    assert all(secret.encode() not in kept.read_bytes() for secret in (OWNER, PHONE, ANIMAL))
+
+
+def compressed(pixels: np.ndarray, syntax: str) -> bytes:
+    if syntax == JPEGBaseline8Bit:
+        held = io.BytesIO()
+        Image.fromarray(pixels).save(held, "JPEG", quality=90)
+        return held.getvalue()
+    if syntax == JPEGLosslessSV1:
+        return bytes(imagecodecs.ljpeg_encode(pixels))
+    if syntax == JPEGLSLossless:
+        return bytes(imagecodecs.jpegls_encode(pixels))
+    return bytes(imagecodecs.jpeg2k_encode(pixels, codecformat="j2k", reversible=True, level=0))
 
 
 @pytest.mark.parametrize("view", [view for view in View if view is not View.OTHER])
