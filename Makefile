@@ -11,6 +11,7 @@
 #   make picture       the documentation's pictures, docs/*.jpg
 #   make images        what becomes of each shared test file, docs/images.md
 #   make fuzz          read 100,000 broken files; make fuzz COUNT=1000 SEED=7 KEEP=folder
+#   make learn-demo    the metalearner on 400 phantoms: from images to a package that the node runs, in ten minutes; OPEN=1
 #   make constraints   resolve the pinned versions anew
 
 SETTINGS ?= houndsfield.toml
@@ -21,7 +22,7 @@ KEEP ?=
 # Whatever a recipe runs: ONNX Runtime reports nothing to its maker.
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo run test check bench chaos soak picture conformance images fuzz constraints
+.PHONY: demo run test check bench chaos soak picture conformance images fuzz learn-demo constraints
 
 demo:
 	@scripts/environment
@@ -71,6 +72,10 @@ images:
 fuzz:
 	@scripts/environment test
 	@PYTHONPATH=tests nice -n 19 .venv/bin/python scripts/fuzz.py --count $(COUNT) --seed $(SEED) $(if $(KEEP),--keep $(KEEP))
+
+learn-demo:
+	@scripts/environment train
+	@.venv/bin/python -P scripts/learn_demo.py --out var/learn-demo $(if $(OPEN),--open)
 
 constraints:
 	@scripts/refresh-constraints

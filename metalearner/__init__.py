@@ -3,3 +3,5 @@
 import os
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # ONNX Runtime otherwise reports to its maker, from its import on
+# torch's threads else wait for each other by spinning: on a machine with other work a step takes five times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

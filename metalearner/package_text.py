@@ -177,6 +177,11 @@ def _joined(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def figure_table(figures: Sequence[Figure]) -> str:
+    rows = [f"| {one.measure} | {one.value:.3f}{'' if one.unit == '1' else ' ' + one.unit} | {one.n} |" for one in figures]
+    return "\n".join(["| measure | value | n |", "|---|---|---|", *rows])
+
+
 def card(
     task: Task,
     recipe: Recipe,
@@ -186,6 +191,7 @@ def card(
     notes: Sequence[str],
     *,
     tested: str,
+    table: str,
     figures: Sequence[Figure],
 ) -> str:
     parts = list(collection.parts().values())
@@ -211,9 +217,7 @@ def card(
         "",
         f"On the {tested}, of animals that it never saw.",
         "",
-        "| measure | value | n |",
-        "|---|---|---|",
-        *(f"| {one.measure} | {one.value:.3f}{'' if one.unit == '1' else ' ' + one.unit} | {one.n} |" for one in figures),
+        table.rstrip(),
         "",
         *_rule(task, judges),
         "## What it must not be used for",

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +25,10 @@ from inference.tensors import sigmoid
 from metalearner import export, quality
 from metalearner.calibration import FALSE_ALARMS, MISSED, platt
 from metalearner.collection import Collection, Part
+from metalearner.evaluation import EvaluationRefused, answers_of, card_table, evaluate
 from metalearner.examples import Examples, gather
-from metalearner.package_text import Figure, Judged, Wanted, card, manifest
+from metalearner.fingerprint import fingerprint, write_fingerprint
+from metalearner.package_text import Figure, Judged, Wanted, card, figure_table, manifest
 from metalearner.quality import Answers
 from metalearner.statistics import auc
 from metalearner.tasks import Recipe, Task, TaskInvalid, load_run
@@ -63,12 +68,15 @@ def package(run: Path, wanted: Wanted, out: Path, *, collection: Collection | No
             notes.append(_in_8_bits(task, model, learn, judge))
         answers = export.onnx_answers(model, task, judge.planes)
         judges = judged(task, answers, judge)
-        tested, figures = measured(task, recipe, collection, model)
+        part, tested, figures = measured(task, recipe, collection, model)
         text = manifest(task, recipe, wanted, collection, model, judges, answers, judge, tested=tested, figures=figures)
         (made / MANIFEST).write_text(text, encoding="utf-8")
-        said = card(task, recipe, wanted, collection, judges, notes, tested=tested, figures=figures)
-        (made / CARD).write_text(said, encoding="utf-8")
+        write_fingerprint(made, _fingerprint(task, collection, learn, answers, judges))
+        said = partial(card, task, recipe, wanted, collection, judges, notes, tested=tested)
+        (made / CARD).write_text(said(table=figure_table(figures), figures=figures), encoding="utf-8")
         _sample(made, task)
+        table = _evaluated(made, collection, part) or figure_table(figures)
+        (made / CARD).write_text(said(table=table, figures=figures), encoding="utf-8")
         faults = [check.fault for check in check_package(made) if check.fault is not None]
         if faults:
             raise TaskInvalid(f"the package would not pass `models check`: {faults[0]}")
@@ -121,8 +129,35 @@ def operating_points(p: npt.NDArray[np.float64], truth: npt.NDArray[np.int8]) ->
     return round(min(max(low, _LEAST_POINT), _MOST_POINT), 4), round(min(max(high, _LEAST_POINT), _MOST_POINT), 4)
 
 
-def measured(task: Task, recipe: Recipe, collection: Collection, model: Path) -> tuple[str, list[Figure]]:
-    """In words what the figures are of, and the figures: of the test part, or of the validation part where there is none."""
+def _fingerprint(
+    task: Task, collection: Collection, learn: Examples, answers: Answers, judges: Sequence[Judged]
+) -> dict[str, Any]:
+    """What was taught, and how sure the network is of the validation part."""
+    cases = [collection.by_image[image] for image in learn.images]
+    lines = enumerate(judges)
+    return fingerprint(
+        learn.planes,
+        sizes=[(case.rows, case.columns) for case in cases],
+        spacings_mm=[case.spacing_column_mm for case in cases],
+        probabilities={
+            task.values[i]: sigmoid(one.slope * answers.logits[:, i].astype(np.float64) + one.intercept) for i, one in lines
+        },
+        views=[case.view for case in cases],
+        species=[case.species for case in cases],
+        patients=[case.patient for case in cases],
+    )
+
+
+def _evaluated(made: Path, collection: Collection, part: Part) -> str:
+    """The table of `learn evaluate` of the package as the node will run it; empty where no label tells anything."""
+    try:
+        return card_table(evaluate(answers_of(made, collection, part, threads=1), collection, part))
+    except EvaluationRefused:
+        return ""
+
+
+def measured(task: Task, recipe: Recipe, collection: Collection, model: Path) -> tuple[Part, str, list[Figure]]:
+    """What part the figures are of, and in words: the test part, or the validation part where there is none."""
     try:
         part, examples = Part.TEST, gather(collection, task, recipe, Part.TEST)
     except TaskInvalid:
@@ -130,7 +165,7 @@ def measured(task: Task, recipe: Recipe, collection: Collection, model: Path) ->
     patients = len({collection.by_image[image].patient for image in examples.images})
     words = f"{part.value} part of {collection.name}, {len(examples)} images of {patients} animals"
     answers = export.onnx_answers(model, task, examples.planes)
-    return words, [one for one in figures_of(task, answers, examples) if math.isfinite(one.value)]
+    return part, words, [one for one in figures_of(task, answers, examples) if math.isfinite(one.value)]
 
 
 def figures_of(task: Task, answers: Answers, examples: Examples) -> list[Figure]:

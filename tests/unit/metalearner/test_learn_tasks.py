@@ -40,7 +40,7 @@ def task(folder: Path, kind: str = "findings", old: str = "", new: str = "") -> 
     ],
 )
 def test_a_faulty_task_is_told_by_its_key(tmp_path: Path, old: str, new: str, said: str) -> None:
-    with pytest.raises(TaskInvalid, match="task.toml") as raised:
+    with pytest.raises(TaskInvalid, match=r"task\.toml") as raised:
         task(tmp_path, "findings", old, new)
     assert said in str(raised.value)
 
