@@ -84,6 +84,11 @@ def test_a_patient_on_both_sides_fails(houndsfield: Houndsfield, tmp_path: Path)
     leak = houndsfield("learn", "collect", "out", "--from", "two")
     assert one_sentence(leak)
     assert "belongs to 2 patients" in leak.err
+    (patient,) = Collection.load(tmp_path / "out").split
+    (tmp_path / "out" / "split.csv").write_text(f"patient,part\n{patient},train\n{patient},test\n")
+    inspected = houndsfield("learn", "inspect", "out")
+    assert one_sentence(inspected)
+    assert f"split.csv, line 3: patient {patient} is in two parts" in inspected.err
     (tmp_path / "out" / "split.csv").write_text("patient,part\n")
     inspected = houndsfield("learn", "inspect", "out")
     assert one_sentence(inspected)
