@@ -82,6 +82,7 @@ def collect(
     """
     with train_extra():
         from metalearner.collecting import gather, opened
+        from metalearner.inspecting import conflicts_of
         from metalearner.labels.files import read_labels
 
         if not sources and not labels:
@@ -119,7 +120,9 @@ def collect(
         except ValueError as error:
             raise SettingsInvalid([str(error)]) from error
         drawn.save()
-    _tell(drawn, gathered.counts, [*gathered.said, *failed], json=json)
+        disagreements = sum(1 for _ in conflicts_of(drawn))
+    said = [f"{disagreements} times sources or readers disagree: see `learn inspect`"] if disagreements else []
+    _tell(drawn, gathered.counts, [*gathered.said, *said, *failed], json=json)
     if failed or not drawn.usable:
         raise typer.Exit(1)
 

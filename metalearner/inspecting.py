@@ -138,7 +138,7 @@ def inspect(collection: Collection, *, told: Callable[[int], None] | None = None
         points=_ordered(points),
         measures={name: tuple(values) for name, values in sorted(measures.items())},
         sources=_ordered(Counter(labels.source for labels in collection.labels)),
-        conflicts=tuple(_conflicts(collection)),
+        conflicts=tuple(conflicts_of(collection)),
         alike=alike,
         leaks=leaks(collection),
         warnings=tuple(warnings_of(concepts, sizes, usable)),
@@ -178,7 +178,7 @@ def concepts_of(usable: Sequence[Case], truths: Mapping[str, Labels], parts: Map
         )
 
 
-def _conflicts(collection: Collection) -> Iterator[Conflict]:
+def conflicts_of(collection: Collection) -> Iterator[Conflict]:
     for case in collection.usable:
         labels = collection.of(case.image)
         if len(labels) < 2:

@@ -209,3 +209,6 @@ def test_labels_that_fit_nothing_are_said_by_their_lines(houndsfield: Houndsfiel
     (labels,) = Collection.load(tmp_path / "out").labels
     assert labels.classes == {"CARDIOMEGALY": 1.0}
     assert set(Collection.load(tmp_path / "out").parts().values()) == {Part.TRAIN}
+    (tmp_path / "other.csv").write_text("image,Cardiomegaly\n1.dcm,0\n")
+    again = houndsfield("learn", "collect", "out", "--from", "in", "--labels", "other.csv")
+    assert "1 times sources or readers disagree: see `learn inspect`" in again.out
