@@ -272,7 +272,7 @@ def answers(network: Network, task: Task, planes: PlanesArray) -> Answers:
 
 
 def _answers(network: Network, task: Task, planes: PlanesArray) -> Answers:
-    images = torch.from_numpy(planes).to(device()).float()[:, None] / 255
+    images = torch.from_numpy(planes).to(next(network.parameters()).device).float()[:, None] / 255
     with torch.no_grad():
         return as_answers(network(images.contiguous(memory_format=torch.channels_last)), task)
 

@@ -114,23 +114,6 @@ def test_probabilities_that_are_none_are_a_broken_model(tmp_path: Path) -> None:
     assert (answer.outcome, answer.models[0].outcome) == (Outcome.FAILED, Outcome.FAILED)
 
 
-def test_findings_that_are_not_absent_carry_the_regions_that_the_network_shows(tmp_path: Path) -> None:
-    maps = np.full((3, ROWS // 4, COLUMNS // 4), -9.0)
-    maps[0, 4:10, 5:15] = 9.0
-    maps[1, 2:4, 2:4] = 9.0
-    heads = CLASSES.replace('"sigmoid"\n', '"sigmoid"\nregions = "maps"\nleast_area = 0.05\n')
-    first, second = findings(tmp_path, {"findings": [0.5, 5.0, 0.0], "maps": maps}, heads)
-    assert outcomes([first, second]) == ["PRESENT", "PRESENT"]
-    (region,) = first.regions
-    corners = np.array(region.points)
-    assert np.ptp(corners, axis=0) == pytest.approx((10 * 16, 6 * 16), abs=16)  # of four input pixels, four times as large
-    assert second.regions == ()  # four pixels of 320 are too few to show
-    absent, _ = findings(tmp_path / "absent", {"findings": [-3.0, 5.0, 0.0], "maps": maps}, heads)
-    assert (absent.outcome, absent.regions) == (FindingOutcome.ABSENT, ())
-    with pytest.raises(ModelInvalid, match=r"outputs\.maps is \[2, 16, 20\], but head classification needs"):
-        findings(tmp_path / "few", {"findings": [0.5, 5.0, 0.0], "maps": maps[:2]}, heads)
-
-
 @given(st.floats(0, 1), st.floats(0.01, 10), st.floats(-5, 5))
 def test_calibration_keeps_the_order_and_stays_a_probability(p: float, slope: float, intercept: float) -> None:
     calibration = Calibration(slope=slope, intercept=intercept)
