@@ -115,6 +115,7 @@ def main() -> None:
     pictures = list(radiographs(arguments.radiographs)) if arguments.radiographs else []
     if not arguments.findings:
         pictures += phantoms(arguments.seed, arguments.variety)
+    pictures += [("", np.zeros((TILE, TILE), np.float32))] * (-len(pictures) % ACROSS)  # findings begin a row
     pictures += findings(arguments.seed, arguments.variety)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     sheet(pictures).save(arguments.out)

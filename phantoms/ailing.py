@@ -19,7 +19,7 @@ from phantoms.joint_findings import stifle_tissue
 from phantoms.leg import Leg, leg_of
 from phantoms.lesions import Lesion, drawn_in, shows
 from phantoms.scenes import Ailing, Mark, Scene, draw_scene, flesh_of, of_torso, posture_of
-from phantoms.solids import Ellipsoid, Solid, Tube
+from phantoms.solids import Ellipsoid, Solid, Tissue, Tube, ellipsoid
 from phantoms.torso import Torso, draw_torso
 
 GRID = (96, 30)  # two bodies are looked through instead of one
@@ -63,6 +63,7 @@ def _thorax(seed: int, view: View, species: Species, found: tuple[Lesion, ...]) 
         return settle(build, drawn.column, drawn.cage, drawn.chest, grades, lateral=lateral)
 
     well = settled({})
+    drawn = replace(drawn, solids=(*drawn.solids, *_nipples(drawn)))
     torso = _with_chest(drawn, well.chest)
     if not found:
         return replace(of_torso(torso, Region.THORAX, posture), heart=well.chest.heart[:3])
@@ -74,6 +75,20 @@ def _thorax(seed: int, view: View, species: Species, found: tuple[Lesion, ...]) 
     scene = replace(scene, heart=sick.chest.heart[:3], landmarks=of_torso(ailing, Region.THORAX, posture).landmarks)
     marks = tuple(Mark(lesion=lesion, solids=shapes.get(lesion.concept, ())) for lesion in found)
     return replace(scene, ailing=Ailing(solids=ailing.solids, marks=marks, chest=disease))
+
+
+def _nipples(torso: Torso) -> tuple[Solid, ...]:
+    """What is taken for nodules: in every fourth animal, in two rows on the skin."""
+    rng = np.random.default_rng([torso.build.seed, 35])
+    if rng.random() > 0.25:
+        return ()
+    size = rng.uniform(0.1, 0.22)
+    solids: list[Solid] = []
+    for x in rng.uniform(2.0, 3.5) + np.arange(3) * rng.uniform(2.0, 2.8):
+        for side in (-0.45, 0.45):
+            at = (x, torso.column.y(x) + 0.93 * torso.bottom(x), side * torso.width(x))
+            solids.append(ellipsoid(at, (size, 1.3 * size, size), Tissue.FLESH, weight=rng.uniform(0.5, 1.0)))
+    return tuple(solids)
 
 
 def _with_chest(torso: Torso, chest: Chest) -> Torso:

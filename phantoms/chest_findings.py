@@ -24,12 +24,12 @@ from phantoms.solids import Ellipsoid, FloatArray, Solid, Tissue, beside, points
 from phantoms.torso import Torso
 
 # Each by grade, from low to high.
-CONSOLIDATED = ((0.55, 0.7), (0.75, 0.88), (0.9, 1.0))  # share of the air that an alveolar pattern replaces
-PATCH_RADIUS = ((0.9, 1.25), (1.3, 1.75), (1.65, 2.2))  # vertebrae
+CONSOLIDATED = ((0.6, 0.75), (0.78, 0.9), (0.92, 1.0))  # share of the air that an alveolar pattern replaces
+PATCH_RADIUS = ((1.05, 1.35), (1.4, 1.8), (1.7, 2.2))  # vertebrae
 HAZE = ((0.10, 0.17), (0.2, 0.3), (0.36, 0.5))  # share of the air that an interstitial pattern replaces
 RETICULE = ((0.022, 0.032), (0.042, 0.058), (0.07, 0.095))  # its texture: of water, by the square root of lung, vertebrae
-BRONCHI = ((38, 52), (68, 92), (110, 145))  # thickened bronchi that are drawn
-WALL_MM = ((0.9, 1.2), (1.4, 1.9), (2.0, 2.8))
+BRONCHI = ((60, 75), (95, 115), (135, 165))  # thickened bronchi that are drawn
+WALL_MM = ((1.0, 1.3), (1.4, 1.8), (1.8, 2.4))
 NODULE_MM = ((8.0, 13.0), (15.0, 29.0), (32.0, 55.0))  # diameter of the largest one
 FLUID = ((0.16, 0.28), (0.4, 0.65), (0.85, 1.4))  # vertebrae between wall and lung
 FREE_AIR = ((0.22, 0.36), (0.5, 0.8), (1.0, 1.6))  # likewise
@@ -81,7 +81,7 @@ def draw_disease(torso: Torso, cardiac: Cardiac, found: tuple[Lesion, ...], post
         one = lesions.INTERSTITIAL
         fills.append((one, _haze(torso, within(HAZE, grade, share[one]), drawn[one])))
         reticule, blur = within(RETICULE, grade, share[one]), 0.03 * grade
-        grain = (float(drawn[one].uniform(0.03, 0.07)), float(drawn[one].uniform(0.1, 0.25)))
+        grain = (float(drawn[one].uniform(0.025, 0.06)), float(drawn[one].uniform(0.09, 0.17)))
     if grade := grades.get(lesions.ALVEOLAR, 0):
         one = lesions.ALVEOLAR
         patches = _patches(torso, grade, share[one], drawn[one])
@@ -193,7 +193,7 @@ def _patches(torso: Torso, grade: int, share: float, rng: np.random.Generator) -
     ranges = (
         ((middle - 2.4, middle + 1.6), (0.5, 0.82), rng.choice((-1.0, 1.0))),
         ((middle + 0.2, middle + 2.2), (0.5, 0.78), -1.0),
-        ((middle + 1.8, max(chest.diaphragm[0] - 1.5, middle + 2.4)), (0.2, 0.5), rng.choice((-1.0, 1.0))),
+        ((middle + 1.8, max(chest.diaphragm[0] - 2.2, middle + 2.4)), (0.2, 0.5), rng.choice((-1.0, 1.0))),
     )[way]
     patches = []
     for i in range(4):
@@ -246,7 +246,8 @@ def _bronchograms(
 
 def _thick_bronchi(torso: Torso, grade: int, share: float, rng: np.random.Generator) -> tuple[Solid, ...]:
     """Rings where they run along the ray, tram lines where they cross it."""
-    chest, cage, unit = torso.chest, torso.cage, torso.build.unit_mm
+    chest, cage = torso.chest, torso.cage
+    unit = max(torso.build.unit_mm, 18.0)  # the millimetres are those of larger dogs
     wall = within(WALL_MM, grade, share) / unit
     solids: list[Solid] = []
     for _ in range(round(within(BRONCHI, grade, share))):
@@ -259,10 +260,10 @@ def _thick_bronchi(torso: Torso, grade: int, share: float, rng: np.random.Genera
         away = float(np.linalg.norm(outwards))
         way = outwards / away + rng.normal(0, 0.55, 3)
         way /= np.linalg.norm(way)
-        lumen = max(2.6 - 0.32 * away, 0.8) * rng.uniform(0.7, 1.2) / unit * (1 + 0.1 * grade)
+        lumen = max(1.8 - 0.2 * away, 0.7) * rng.uniform(0.7, 1.2) / unit * (1 + 0.1 * grade)
         outer = lumen + wall
         half = way * rng.uniform(0.25, 0.8)
-        solids.append(tube(points(at - half, at, at + half), outer, Tissue.FLESH, lumen=lumen / outer, lumen_weight=-0.25))
+        solids.append(tube(points(at - half, at + half), outer, Tissue.FLESH, lumen=lumen / outer, lumen_weight=-0.25))
     return tuple(solids)
 
 

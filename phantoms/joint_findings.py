@@ -159,7 +159,7 @@ def stifle_effusion(leg: Leg, lesion: Lesion, part: str, share: float, rng: np.r
         ligament,
         tube(_fascia(leg, out), 0.012 * knee.length, Tissue.FLESH, weight=-0.3),
         Ellipsoid(centre=behind, axes=pouch, tissue=Tissue.FLESH, weight=0.05 + 0.05 * lesion.grade),
-        Ellipsoid(centre=pad.centre - 0.4 * ahead, axes=pad.axes * 0.95, tissue=Tissue.FLESH, weight=0.03 * lesion.grade),
+        Ellipsoid(centre=pad.centre - 0.4 * ahead, axes=pad.axes * 0.95, tissue=Tissue.FLESH, weight=0.05 * lesion.grade),
     ]
     if lesion.grade == 3 and rng.random() < 0.5:
         leg.move(("tibia", "foot"), tibia.cranial * 0.035 * knee.length)

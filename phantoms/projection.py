@@ -41,7 +41,8 @@ class Frame:
 
     @property
     def pixels_per_unit(self) -> float:
-        return float(np.sqrt(abs(np.linalg.det(self.matrix))))
+        (a, b), (c, d) = self.matrix.tolist()
+        return float(abs(a * d - b * c) ** 0.5)
 
     def to_plane(self, at: FloatArray) -> FloatArray:
         """(n, 2) or (n, 3) body points to plane; two coordinates are x and y, on the sagittal plane."""
