@@ -41,12 +41,20 @@ class Fragment:
     data: memoryview = field(repr=False)
 
 
+# Kept from association to association: pynetdicom's ended ones are cycles, which hold what they have until they are found.
+_buffers: list[bytearray] = []
+
+
 class PduReader:
-    """Fill `space()`, say `filled(count)`, and call `next()` until it returns None."""
+    """Fill `space()`, say `filled(count)`, and call `next()` until it returns None. `close` when nothing more will come."""
 
     def __init__(self, *, max_pdu_bytes: int) -> None:
         self._max_pdu_bytes = max_pdu_bytes
-        self._view = memoryview(bytearray(BUFFER_BYTES))
+        try:
+            self._buffer = _buffers.pop()
+        except IndexError:  # as many are made as associations run at a time
+            self._buffer = bytearray(BUFFER_BYTES)
+        self._view = memoryview(self._buffer)
         self._start = 0
         self._end = 0
         self._control: bytearray | None = None  # a PDU other than P-DATA that is being gathered
@@ -55,6 +63,11 @@ class PduReader:
         self._value_left = 0  # bytes of the current value
         self._context_id = 0
         self._flags = 0
+
+    def close(self) -> None:
+        """Once."""
+        self._view = memoryview(b"")
+        _buffers.append(self._buffer)
 
     def space(self) -> memoryview:
         """Where the next bytes go; never empty after `next()` returned None."""

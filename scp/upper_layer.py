@@ -184,6 +184,7 @@ class UpperLayer(DULServiceProvider):
             self.to_user_queue.put(None)  # what receive_pdu returns after a time-out
             self._wake()
             self.bell.close()
+            cast(BufferedSocket, self.socket).reader.close()
 
     def send_pdu(self, primitive: Any) -> None:
         super().send_pdu(primitive)
