@@ -38,11 +38,10 @@ from metalearner.live import Line, Told
 from metalearner.splits import refuse_leaks
 from metalearner.tasks import RUN, Recipe, Task, TaskInvalid, first_recipe, write_json
 from metalearner.training import WEIGHTS, Limits, Moment, Trained, answers, load_network, train
-from metalearner.trials import as_suggested, at_rung, beats, picked, recipe_of, suggest
+from metalearner.trials import as_suggested, at_rung, beats, falls_behind, picked, recipe_of, suggest
 
 STUDY, PLAN, LATENCY = "study.sqlite3", "plan.json", "latency.json"
 RUNGS = (0.25, 0.5)
-_LEAST_AT_RUNG = 3  # trials that have come so far, before one is compared with them
 _RANDOM_TRIALS = 6  # before TPE has enough to go by
 _FINAL_RATE = 0.5  # of the trial's: it goes on from its weights
 _LEAST_FINAL_SECONDS = 5.0
@@ -180,11 +179,7 @@ class Search:
 
     def _falls_behind(self, rung: float, reached: float, latency: float) -> bool:
         others = [(at_rung(self._record(one.number)["curve"], rung), one.values[1]) for one in self._told()]
-        there = [(value, ms) for value, ms in others if math.isfinite(value)]
-        if len(there) < _LEAST_AT_RUNG:
-            return False
-        median = sorted(value for value, _ in there)[len(there) // 2]
-        return reached < median and any(value > reached and ms <= latency for value, ms in there)
+        return falls_behind(reached, latency, others)
 
     def _record(self, number: int) -> dict[str, Any]:
         """What a trial that has ended left."""

@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, Trial
 from metalearner.tasks import Recipe, Task, TaskInvalid
 
 PICKS = ("knee", "best", "fastest")
+_LEAST_AT_RUNG = 3  # trials that have come so far, before one is compared with them
 
 
 def suggest(trial: Trial, task: Task) -> None:
@@ -75,3 +76,15 @@ def beats(one: FrozenTrial, other: FrozenTrial) -> bool:
 def at_rung(curve: list[tuple[float, float]], rung: float) -> float:
     """The best quality by the time that a trial had come so far, NaN where it never did."""
     return max((value for at, value in curve if at <= rung + 0.05), default=math.nan) if curve[-1][0] >= rung else math.nan
+
+
+def falls_behind(reached: float, latency: float, others: list[tuple[float, float]]) -> bool:
+    """Successive halving for two aims: worse than most were at this rung, and than one that is no slower.
+
+    others: quality at the rung, NaN where it never came so far, and latency.
+    """
+    there = [(value, ms) for value, ms in others if math.isfinite(value)]
+    if len(there) < _LEAST_AT_RUNG:
+        return False
+    median = sorted(value for value, _ in there)[len(there) // 2]
+    return reached < median and any(value > reached and ms <= latency for value, ms in there)
