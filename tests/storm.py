@@ -304,11 +304,8 @@ def audit(settings: Settings, archives: Sequence[Pacs], acknowledged: dict[str, 
         tally.twice += _twice(archive)
         here = archive.uids()
         wanted = [row for row in owed if row.destination == archive.name]
-        tally.undelivered += [
-            f"{archive.name}: {row.sop_instance_uid} is {row.state}: {row.last_status}"
-            for row in wanted
-            if row.state != "VERIFIED"
-        ]
+        open_ = [row for row in wanted if row.state != "VERIFIED"]
+        tally.undelivered += [f"{archive.name}: {row.sop_instance_uid} {row.state}: {row.last_status}" for row in open_]
         tally.undelivered += [
             f"{archive.name}: no {row.sop_instance_uid}" for row in wanted if row.sop_instance_uid not in here
         ]
