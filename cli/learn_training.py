@@ -45,7 +45,9 @@ def train(
         float, typer.Option("--minutes", min=0.05, help="For all of it; a killed run goes on with the rest.")
     ] = 60,
     run: Annotated[str, typer.Option("--run", help="Its name below COLLECTION/runs; without any the task's.")] = "",
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed repeats what steps, not minutes, end.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=1_000_000, help="The same seed repeats what steps, not minutes, end.")
+    ] = 0,
     trials: Annotated[int, typer.Option("--trials", min=0, help="Networks to try; 0: as the task says.")] = 0,
     pick: Annotated[
         str,
