@@ -60,8 +60,8 @@ class Facts:
     """What is exactly known. landmarks: (n, 2) by name, (column, row) from the outer corner of the first pixel.
 
     cropped, rotated: None between the two, where readers would differ. Every film hangs as `Scene.view` says. measures: as
-    projected onto this film: VHS in vertebrae, NORBERG_LEFT and NORBERG_RIGHT in degrees. hidden: findings that were wished
-    for and that this film cannot show, or does not hold.
+    projected onto this film, where it holds their landmarks: VHS in vertebrae, NORBERG_LEFT and NORBERG_RIGHT in degrees.
+    hidden: findings that were wished for and that this film cannot show, or does not hold.
     """
 
     wish: Wish

@@ -140,19 +140,26 @@ def _shown(mark: Mark, traces: dict[str, Plane], frame: Frame) -> Shown | None:
 
 
 def measure(scene: Scene, frame: Frame, view: View) -> tuple[dict[str, FloatArray], dict[str, float]]:
-    """Landmarks, (n, 2) pixels by name, and what they measure on this film."""
+    """Landmarks, (n, 2) pixels by name, and what they measure on this film: nothing that needs a landmark outside it."""
     landmarks = {name: frame.to_pixels(at) for name, at in scene.landmarks.items()}
+    size = np.array([frame.columns, frame.rows])
+
+    def on_film(*points: FloatArray) -> bool:
+        return all(bool(((at >= 0) & (at <= size)).all()) for at in points)
+
     measures: dict[str, float] = {}
     if scene.heart and scene.spine is not None and posture_of(view) == "lateral":
         carina = scene.landmarks["carina"][0]
-        for name, axis in zip(
-            ("heart-long-axis", "heart-short-axis"), shadow_axes(scene.heart, carina, scene.view), strict=True
-        ):
-            landmarks[name] = axis @ frame.matrix.T + frame.offset
-        measures["VHS"] = heart_score(scene.heart, carina, scene.spine, scene.view)
+        long_axis, short_axis = (
+            axis @ frame.matrix.T + frame.offset for axis in shadow_axes(scene.heart, carina, scene.view)
+        )
+        landmarks |= {"heart-long-axis": long_axis, "heart-short-axis": short_axis}
+        if on_film(long_axis, short_axis, frame.to_pixels(scene.spine[:8])):
+            measures["VHS"] = heart_score(scene.heart, carina, scene.spine, scene.view)
     if view is View.VENTRODORSAL:
         for i in scene.hips:
             centres, rims = landmarks["femoral-heads"], landmarks["acetabular-rims"]
-            angle = norberg_angle(centre=centres[i], other_centre=centres[1 - i], rim=rims[i])
-            measures[("NORBERG_RIGHT", "NORBERG_LEFT")[i]] = angle
+            if on_film(centres, rims[i]):
+                angle = norberg_angle(centre=centres[i], other_centre=centres[1 - i], rim=rims[i])
+                measures[("NORBERG_RIGHT", "NORBERG_LEFT")[i]] = angle
     return landmarks, measures

@@ -14,10 +14,11 @@ from domain.types import Region, Species, View
 from phantoms import lesions
 from phantoms.ailing import draw_ailing
 from phantoms.hips import ANGLES, NORMAL
-from phantoms.lesions import GRADES, Lesion, draw_findings, drawn_in
+from phantoms.lesions import BONES, GRADES, Lesion, draw_findings, drawn_in
 from phantoms.outlines import outlines
-from phantoms.radiographs import Wish, expose
+from phantoms.radiographs import FILMS, Wish, expose
 
+ANIMALS = [Species.DOG, Species.CAT]
 SMALL = {"variety": 0.0, "rows": 176, "columns": 160, "findings": ()}
 PELVIS = Wish(region=Region.PELVIS, view=View.VENTRODORSAL, **SMALL)
 FROM_SIDE = Wish(region=Region.LIMB, view=View.MEDIOLATERAL, part="stifle", **SMALL)
@@ -70,7 +71,7 @@ def test_the_graver_the_more(wish, concept):
 
 
 @settings(max_examples=12, deadline=None)
-@given(seed=st.integers(0, 10**6), grade=st.integers(0, 3), species=st.sampled_from([Species.DOG, Species.CAT]))
+@given(seed=st.integers(0, 10**6), grade=st.integers(0, 3), species=st.sampled_from(ANIMALS))
 def test_norbergs_angle_is_that_of_the_grade(seed, grade, species):
     """In the pelvis's own plane; on a film it is what is projected."""
     found = (Lesion(concept=lesions.HIP_DYSPLASIA, grade=grade),) if grade else ()
@@ -108,6 +109,40 @@ def test_a_hip_that_is_out_has_no_angle_and_a_lateral_none():
     lateral = replace(PELVIS, view=View.RIGHT_LATERAL, findings=(Lesion(concept=lesions.HIP_DYSPLASIA, grade=2),))
     assert expose(3, lateral).facts.measures == {}
     assert expose(3, lateral).findings == ()
+
+
+def test_what_lies_outside_the_film_is_not_measured():
+    said = [expose(seed, replace(PELVIS, cropped=True)).facts for seed in range(30, 42)]
+    for facts in said:
+        on_film = all(
+            (0 <= column <= 160) and (0 <= row <= 176)
+            for name in ("femoral-heads", "acetabular-rims")
+            for column, row in facts.landmarks[name]
+        )
+        assert not on_film or set(facts.measures) == {"NORBERG_LEFT", "NORBERG_RIGHT"}
+    assert {len(facts.measures) for facts in said} >= {0, 2}
+
+
+PLACES = [(Region.THORAX, "stifle"), (Region.PELVIS, "stifle"), *((Region.LIMB, part) for part in ("stifle", *BONES))]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**8), place=st.sampled_from(PLACES), number=st.integers(0, 3), species=st.sampled_from(ANIMALS))
+def test_every_drawn_finding_is_either_shown_within_the_film_or_hidden(seed, place, number, species):
+    region, part = place
+    view = FILMS[region][number % len(FILMS[region])]
+    found = draw_findings(seed, region, part, species)
+    wish = Wish(
+        region=region, view=view, part=part, species=species, rows=80, columns=90, findings=found, cropped=seed % 7 == 0
+    )
+    film = expose(seed, wish)
+    told = [(one.concept, one.grade) for one in (*film.findings, *film.facts.hidden)]
+    assert sorted(told) == sorted((lesion.concept, lesion.grade) for lesion in found)
+    for shown in film.findings:
+        left, top, right, bottom = shown.box
+        assert 0 <= left < right <= 90
+        assert 0 <= top < bottom <= 80
+        assert shown.polygons
 
 
 def test_no_finding_means_none_and_the_same_wish_gives_the_same_pixels():
