@@ -23,6 +23,7 @@ from phantoms.solids import Ellipsoid, Solid, Tissue, Tube, ellipsoid
 from phantoms.torso import Torso, draw_torso
 
 GRID = (96, 30)  # two bodies are looked through instead of one
+MOTTLE = 0.016  # more would read as a pattern
 _HEART = {
     lesions.CARDIOMEGALY: "heart",
     lesions.LEFT_ATRIUM: "atrium",
@@ -51,7 +52,7 @@ def draw_ailing(seed: int, region: Region, view: View, species: Species, part: s
         scene = _pelvis(seed, view, species, seen)
     else:
         scene = _limb(seed, view, species, part, seen)
-    return replace(scene, grid=GRID)
+    return replace(scene, grid=GRID, mottle=MOTTLE)
 
 
 def _thorax(seed: int, view: View, species: Species, found: tuple[Lesion, ...]) -> Scene:

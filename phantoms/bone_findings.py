@@ -128,7 +128,7 @@ def _fracture(leg: Leg, lesion: Lesion, part: str, share: float, rng: np.random.
             leg.bones[bone].append(Ellipsoid(centre=place, axes=shard, tissue=Tissue.BONE, weight=0.4))
     if grade > 1:  # the soft tissues about it swell
         swelling = (0.09 + 0.008 * grade) * axes.length
-        leg.flesh.append((at, ends + axes.distal * 0.1, (swelling, swelling)))
+        leg.cover(at, ends + axes.distal * 0.1, (swelling, swelling))
     reach = axes.distal * 0.8 * width
     leg.mark(lesion, "", tube(points(at - reach, at + (ends - at) / 2, ends + reach), 0.75 * width, Tissue.BONE))
 
@@ -233,7 +233,8 @@ def _aggressive(leg: Leg, lesion: Lesion, part: str, share: float, rng: np.rando
             )
         )
     swelling = axes.distal * 0.3 * length
-    leg.flesh.append((at - swelling, at + swelling, (0.075 * axes.length + 0.12 * length,) * 2))
+    radius = 0.075 * axes.length + 0.12 * length
+    leg.cover(at - swelling, at + swelling, (radius, radius), (bone, bone))
     size = np.stack([axes.distal * 0.62 * length, axes.cranial * 1.0, axes.lateral * 1.0])
     size[1:] *= width * (1.15 + 0.35 * grade)
     leg.mark(lesion, bone, Ellipsoid(centre=at, axes=size, tissue=Tissue.BONE))

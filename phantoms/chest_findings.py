@@ -27,7 +27,7 @@ from phantoms.torso import Torso
 CONSOLIDATED = ((0.6, 0.75), (0.78, 0.9), (0.92, 1.0))  # share of the air that an alveolar pattern replaces
 PATCH_RADIUS = ((1.05, 1.35), (1.4, 1.8), (1.7, 2.2))  # vertebrae
 HAZE = ((0.10, 0.17), (0.2, 0.3), (0.36, 0.5))  # share of the air that an interstitial pattern replaces
-RETICULE = ((0.022, 0.032), (0.042, 0.058), (0.07, 0.095))  # its texture: of water, by the square root of lung, vertebrae
+RETICULE = ((0.02, 0.028), (0.036, 0.048), (0.058, 0.078))  # its texture: of water, by the square root of lung, vertebrae
 BRONCHI = ((60, 75), (95, 115), (135, 165))  # thickened bronchi that are drawn
 WALL_MM = ((1.0, 1.3), (1.4, 1.8), (1.8, 2.4))
 NODULE_MM = ((8.0, 13.0), (15.0, 29.0), (32.0, 55.0))  # diameter of the largest one
@@ -231,7 +231,7 @@ def _bronchograms(
 ) -> tuple[Solid, ...]:
     """Bronchi that stay open run from the hilus through each patch, and divide."""
     solids: list[Solid] = []
-    thick = 1.6 / torso.build.unit_mm
+    thick = 1.2 / torso.build.unit_mm
     for centre, axes in patches:
         towards = centre - torso.chest.carina
         towards = towards / np.linalg.norm(towards)
@@ -268,11 +268,12 @@ def _thick_bronchi(torso: Torso, grade: int, share: float, rng: np.random.Genera
 
 
 def _nodules(torso: Torso, grade: int, share: float, rng: np.random.Generator) -> tuple[Solid, ...]:
-    """One small nodule; one or several; a mass. They lie in lung, and beside the heart where there is room."""
-    largest = within(NODULE_MM, grade, share) / 2 / torso.build.unit_mm
+    """One small nodule; one or several; a mass. They lie in lung, beside the heart where there is room, and mostly in the
+    caudal lobes (Alexander 2012)."""
+    largest = max(within(NODULE_MM, grade, share) / torso.build.unit_mm, (0.5, 0.85, 1.7)[grade - 1]) / 2
     count = int(rng.choice(((1, 1, 2), (1, 2, 3, 5), (1,))[grade - 1]))
     chest, cage, column = torso.chest, torso.cage, torso.column
-    x = rng.uniform(-0.5, chest.diaphragm[0] - 0.8, 240)
+    x = rng.uniform(chest.carina[0] - (0.3 if rng.random() < 0.8 else 2.5), chest.diaphragm[0] - 0.8, 240)
     high, aside = rng.uniform(0.12, 0.8, 240), rng.uniform(0.25, 0.85, 240) * rng.choice((-1.0, 1.0), 240)
     wide = np.array([[cage.width(one), cage.bottom(one), column.y(one)] for one in x])
     at = np.stack([x, wide[:, 2] + high * wide[:, 1], aside * wide[:, 0]], axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 from phantoms.projection import Thickness
 
 Plane = npt.NDArray[np.float32]
+CONSOLE_SHARE = 0.85
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,18 @@ def draw_exposure(rng: np.random.Generator, variety: float = 1.0) -> Exposure:
         gamma=float(np.exp(variety * rng.normal(0, 0.35))),
         contrast=spread(2, 8, 3) if rng.random() < 0.5 else 0.0,
         contrast_middle=spread(0.35, 0.65, 0.5),
+    )
+
+
+def on_console(exposure: Exposure, rng: np.random.Generator) -> Exposure:
+    """As most of today's consoles show a film: the slow part held back, what is of a nodule's size lifted."""
+    if rng.random() > CONSOLE_SHARE:
+        return exposure
+    return replace(
+        exposure,
+        background_gain=min(exposure.background_gain, rng.uniform(0.3, 0.7)),
+        detail_gain=max(exposure.detail_gain, rng.uniform(1.2, 2.0)),
+        detail_width=rng.uniform(9, 26),
     )
 
 

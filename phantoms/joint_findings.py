@@ -117,8 +117,8 @@ def stifle_tissue(leg: Leg) -> None:
     across = np.cross(knee.lateral, along)
     size = np.stack([along * 0.4 * reach, across * 0.036 * length, knee.lateral * 0.055 * length])
     skin = 0.07 * length
-    leg.flesh.append((knee.at(0.6, 0.06, 0), kneecap, (skin * 1.3, skin)))
-    leg.flesh.append((kneecap, tibia.at(0.14, 0.06, 0), (skin, skin)))
+    leg.cover(knee.at(0.6, 0.06, 0), kneecap, (skin * 1.3, skin), ("femur", "patella"))
+    leg.cover(kneecap, tibia.at(0.14, 0.06, 0), (skin, skin), ("patella", "tibia"))
     for i, solid in enumerate(leg.bones["patella"]):
         if isinstance(solid, Ellipsoid):
             leg.bones["patella"][i] = replace(solid, weight=1.5 * solid.weight)

@@ -25,6 +25,7 @@ class Leg:
     side: str
     bones: dict[str, list[Solid]]
     flesh: list[tuple[FloatArray, FloatArray, tuple[float, float]]]
+    flesh_of: list[tuple[str, str]]
     axes: dict[str, Axes]
     marks: list[tuple[Lesion, str, tuple[Solid, ...], Code | None]] = field(default_factory=list)
 
@@ -59,7 +60,7 @@ class Leg:
                     cranial=turn @ old.cranial,
                     lateral=turn @ old.lateral,
                 )
-        for i, ((start, end, radii), owners) in enumerate(zip(self.flesh, self.limb.flesh_of, strict=False)):
+        for i, ((start, end, radii), owners) in enumerate(zip(self.flesh, self.flesh_of, strict=True)):
             ends = [
                 to(at) if owner in names and (beyond is None or (at - centre) @ beyond > 0) else at
                 for at, owner in zip((start, end), owners, strict=True)
@@ -69,6 +70,11 @@ class Leg:
             (lesion, name, tuple(moved(one, turn, centre, shift) for one in solids) if name in names else solids, site)
             for lesion, name, solids, site in self.marks
         ]
+
+    def cover(self, start: FloatArray, end: FloatArray, radii: tuple[float, float], of: tuple[str, str] = ("", "")) -> None:
+        """More flesh. of: whose bones its ends follow."""
+        self.flesh.append((start, end, radii))
+        self.flesh_of.append(of)
 
     def mark(self, lesion: Lesion, bone: str, *solids: Solid, site: Code | None = None) -> None:
         self.marks.append((lesion, bone, solids, site))
@@ -94,5 +100,6 @@ def leg_of(limb: Limb, unit_mm: float, side: str = "") -> Leg:
         side=side,
         bones=bones,
         flesh=list(limb.flesh),
+        flesh_of=list(limb.flesh_of),
         axes=dict(limb.axes),
     )

@@ -340,7 +340,7 @@ def forelimb(
             ("foot", "foot"),
             ("foot", "foot"),
             ("scapula", "humerus"),
-        ),
+        )[: len(flesh)],
         axes={"humerus": humerus, "radius": radius},
     )
 

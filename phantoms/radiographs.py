@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from domain.types import Region, Species, View
 from phantoms.ailing import draw_ailing
-from phantoms.detector import develop, draw_exposure
+from phantoms.detector import develop, draw_exposure, on_console
 from phantoms.lesions import Lesion, Shown
 from phantoms.mishaps import annotate, collimate, exposure_fault, regrade
 from phantoms.projection import Frame, make_frame
@@ -101,6 +101,8 @@ def expose(seed: int, wish: Wish) -> Film:
     frame, outside, margins = _framed(scene, wish, rng)
     body = look_through(scene, frame, wish.variety, rng)
     exposure = draw_exposure(rng, wish.variety)
+    if wish.findings is not None:
+        exposure = on_console(exposure, np.random.default_rng([seed, 36]))
     pixels = develop(body.well, unit_mm=scene.build.unit_mm, exposure=exposure, rng=rng, instead=body.ailing)
     if rng.random() < wish.variety:
         pixels = regrade(pixels, rng)

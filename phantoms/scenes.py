@@ -30,9 +30,9 @@ class Scene:
     view: (2, 3) orthonormal, body to film as it hangs on a viewer: head to the left, or up; proximal up. whole: (n, 3), what
     an uncropped film holds. near, far: where along the ray tissue lies. landmarks: (n, 3) by name. orientation: what lies
     to the right of and below the picture (PS3.3 C.7.6.1.1.1). grid: soft tissue is sampled on so many rays along the film's
-    shorter side, at so many depths. heart: its ellipsoids where its score is known, spine: the cranial edges from T4 on that
-    it is counted along. hips: which of the two, right and left, have an angle that is known. ailing: None for an animal of
-    which no findings are drawn.
+    shorter side, at so many depths; mottle: how uneven lung may be at most. heart: its ellipsoids where its score is known,
+    spine: the cranial edges from T4 on that it is counted along. hips: which of the two, right and left, have an angle that
+    is known. ailing: None for an animal of which no findings are drawn.
     """
 
     build: Build
@@ -45,6 +45,7 @@ class Scene:
     landmarks: dict[str, FloatArray] = field(repr=False)
     orientation: tuple[str, str]
     grid: tuple[int, int] = (104, 36)
+    mottle: float = 0.05
     spine: FloatArray | None = field(default=None, repr=False)
     heart: tuple[tuple[FloatArray, FloatArray], ...] = field(default=(), repr=False)
     hips: tuple[int, ...] = ()

@@ -63,7 +63,7 @@ def look_through(scene: Scene, frame: Frame, variety: float, rng: np.random.Gene
     grain *= np.float32(0.07 / (grain.std() + 1e-6))
     # Lung is no even sponge.
     small = rng.standard_normal((rows // 8 + 2, columns // 8 + 2), dtype=np.float32)
-    mottle = enlarge(small, rows, columns) * np.float32(rng.uniform(0.0, 0.05))
+    mottle = enlarge(small, rows, columns) * np.float32(rng.uniform(0.0, scene.mottle))
     behind: Plane | None = None
     if rng.random() < variety:
         behind = furniture(rng, rows, columns) * np.float32(8 / scene.build.unit_mm)
