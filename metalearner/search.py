@@ -19,6 +19,7 @@ from __future__ import annotations
 import fcntl
 import json
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import torch
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -77,7 +79,7 @@ class Search:
         self._examples: dict[tuple[int, int, Part], Examples] = {}
         self._records: dict[int, dict[str, Any]] = {}
         self.folder.mkdir(parents=True, exist_ok=True)
-        _keep_plan(self.folder / PLAN, plan)
+        self._cores = _keep_plan(self.folder / PLAN, plan)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.study = optuna.create_study(
             study_name=name,
@@ -91,6 +93,7 @@ class Search:
     def run(self, pick: str) -> Path:
         """Search what is left of the plan, pick, finish. TaskInvalid where nothing can be learnt or picked."""
         with self._alone():
+            torch.set_num_threads(self._cores)
             self._tell_all("search")
             for frozen in self._running():
                 self._try(frozen)
@@ -248,6 +251,7 @@ class Search:
             "ended_by": told["ended_by"],
             "latency_ms": latency,
             "latency_threads": self.plan.threads,
+            "cores": self._cores,
             "weights": WEIGHTS,
             "answers": kept,
             "front": [self._line(one).as_json() for one in self.front()],
@@ -335,9 +339,13 @@ class Search:
             yield
 
 
-def _keep_plan(path: Path, plan: Plan) -> None:
-    """A run goes on with what it began with; only its minutes and trials may grow. TaskInvalid for another task or seed."""
+def _keep_plan(path: Path, plan: Plan) -> int:
+    """A run goes on with what it began with, its cores included; only its minutes and trials may change. Returns the cores.
+
+    TaskInvalid for another task or seed.
+    """
     said = {"task": plan.task.model_dump(mode="json"), "seed": plan.seed, "minutes": plan.minutes, "trials": plan.trials}
+    cores = free_cores()
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
         for key in ("task", "seed"):
@@ -345,4 +353,13 @@ def _keep_plan(path: Path, plan: Plan) -> None:
                 raise TaskInvalid(
                     f"the run {path.parent.name} was begun with another {key}: give this one another --run name"
                 )
-    write_json(path, said)
+        cores = int(before["cores"])
+    write_json(path, {**said, "cores": cores})
+    return cores
+
+
+def free_cores() -> int:
+    """That nobody else uses now: threads that share one wait for each other, and four are slower than one."""
+    if "OMP_NUM_THREADS" in os.environ:
+        return torch.get_num_threads()
+    return max(1, round(len(os.sched_getaffinity(0)) - os.getloadavg()[0]))
