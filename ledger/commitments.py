@@ -16,6 +16,7 @@ from ledger.store import Transaction
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     asked_at: float
+    accepted_at: float | None  # None where the destination did not take the request, or fell silent
     answered_at: float | None
     failure: str | None  # in the destination's words; None where it committed, or has not answered
 
@@ -41,6 +42,13 @@ def ask(tx: Transaction, transaction_uid: str, destination: str, uids: Sequence[
             .values(transaction_uid=transaction_uid, sop_instance_uid=uid, destination=destination, asked_at=tx.now)
             .on_conflict_do_nothing()
         )
+
+
+def accepted(tx: Transaction, transaction_uid: str) -> None:
+    """The destination took the request, and owes an answer."""
+    tx.connection.execute(
+        sa.update(commitment).where(commitment.c.transaction_uid == transaction_uid).values(accepted_at=tx.now)
+    )
 
 
 def answered(
@@ -83,7 +91,9 @@ def newest(tx: Transaction, sop_instance_uid: str, destination: str) -> Answer |
         .order_by(commitment.c.asked_at.desc())
         .limit(1)
     ).first()
-    return None if row is None else Answer(asked_at=row.asked_at, answered_at=row.answered_at, failure=row.failure)
+    if row is None:
+        return None
+    return Answer(asked_at=row.asked_at, accepted_at=row.accepted_at, answered_at=row.answered_at, failure=row.failure)
 
 
 def requested(tx: Transaction, request: Request) -> None:

@@ -22,7 +22,9 @@ class DeliveryRow:
     owed_at: float
     stored_at: float | None
     attempts: int
-    withdrawn: bool = False  # the document is: it does not count any more
+    late_looks: int = 0
+    withdrawn: bool = False  # the document is: it does not count any more, or never did
+    taken_back: bool = False  # by a withdrawal: it is not sent again
 
 
 def owe(tx: Transaction, written: Document, destinations: Sequence[str], *, priority: int = 0) -> None:
@@ -120,7 +122,11 @@ def withdrawn(tx: Transaction, study_instance_uid: str) -> list[DeliveryRow]:
             delivered(tx, row, DeliveryState.CANCELLED, status="withdrawn before it was sent")
     tx.connection.execute(
         sa.update(document)
-        .where(document.c.study_instance_uid == study_instance_uid, document.c.kind != DocumentKind.ORIGINAL.value)
+        .where(
+            document.c.study_instance_uid == study_instance_uid,
+            document.c.kind != DocumentKind.ORIGINAL.value,
+            document.c.withdrawn_at.is_(None),
+        )
         .values(withdrawn_at=tx.now)
     )
     return [row for row in mine if row.stored_at is not None or row.attempts]
@@ -129,7 +135,7 @@ def withdrawn(tx: Transaction, study_instance_uid: str) -> list[DeliveryRow]:
 def is_no_result(tx: Transaction, written: Document) -> None:
     """It says something of results, as a rejection note does: no later withdrawal may take it back."""
     tx.connection.execute(
-        sa.update(document).where(document.c.sop_instance_uid == written.ref.sop_instance_uid).values(withdrawn_at=tx.now)
+        sa.update(document).where(document.c.sop_instance_uid == written.ref.sop_instance_uid).values(withdrawn_at=0.0)
     )
 
 
@@ -137,7 +143,7 @@ def delivered(tx: Transaction, row: DeliveryRow, state: DeliveryState, *, status
     """Write down what the destination answered."""
     values: dict[str, Any] = {"state": state.value, "last_status": status}
     if state is DeliveryState.STORED:
-        values |= {"stored_at": tx.now}
+        values |= {"stored_at": tx.now, "late_looks": 0}
     if state is DeliveryState.VERIFIED:
         values |= {"verified_at": tx.now}
     _update(tx, row, values)
@@ -159,6 +165,11 @@ def replaces_another(tx: Transaction, row: DeliveryRow) -> bool:
 def noted(tx: Transaction, row: DeliveryRow, *, status: str) -> None:
     """Write down what was heard without changing the state."""
     _update(tx, row, {"last_status": status})
+
+
+def looked_late(tx: Transaction, row: DeliveryRow) -> None:
+    """The destination answered a look for it that came after `verify_seconds`, and did not have it."""
+    _update(tx, row, {"late_looks": row.late_looks + 1})
 
 
 def attempted(tx: Transaction, row: DeliveryRow) -> None:
@@ -239,5 +250,7 @@ def _delivery(tx: Transaction, row: sa.Row[Any]) -> DeliveryRow:
         owed_at=row.owed_at,
         stored_at=row.stored_at,
         attempts=row.attempts,
+        late_looks=row.late_looks,
         withdrawn=row.withdrawn_at is not None,
+        taken_back=bool(row.withdrawn_at),
     )

@@ -14,7 +14,7 @@ from domain.errors import SettingsInvalid
 from ledger import schema
 from ledger.databases import Database
 
-NEWEST = "0003"  # the last of ledger/migrations/versions
+NEWEST = "0004"  # the last of ledger/migrations/versions
 BEFORE_NUMBERS = "0001"  # the tables of the versions that wrote no number
 
 _version = sa.table("alembic_version", sa.column("version_num"))

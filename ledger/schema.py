@@ -137,7 +137,7 @@ document = Table(
     Column("path", Text, nullable=False),  # relative to the data folder
     Column("sha256", String, nullable=False),
     Column("made_at", Float, nullable=False),
-    Column("withdrawn_at", Float),
+    Column("withdrawn_at", Float),  # 0 for a rejection note, which is no result and stays owed
 )
 
 delivery = Table(
@@ -150,6 +150,9 @@ delivery = Table(
     Column("stored_at", Float),
     Column("verified_at", Float),
     Column("attempts", Integer, nullable=False, default=0),
+    Column(
+        "late_looks", Integer, nullable=False, default=0, server_default="0"
+    ),  # answered, past the settings' verify_seconds
     Column("last_status", Words),
 )
 Index("delivery_backlog", delivery.c.destination, delivery.c.state)
@@ -175,6 +178,7 @@ commitment = Table(
     Column("sop_instance_uid", String, primary_key=True),
     Column("destination", String, nullable=False),
     Column("asked_at", Float, nullable=False),
+    Column("accepted_at", Float),  # when the destination took the request
     Column("answered_at", Float),
     Column("failure", Words),  # the destination's reason; NULL where it committed
 )

@@ -36,6 +36,7 @@ BROKEN_RETRY_SECONDS = 10.0
 FIRST_LOOK_SECONDS = 0.1
 LONGEST_LOOK_SECONDS = 5.0
 COMMITMENT_WAIT_SECONDS = 0.5  # on the association of the request; most archives answer over one of their own
+LEAST_LATE_LOOKS = 3  # after an outage or a backlog the first may find the archive still starting: one "no" is not the last
 MOST_SENT = 2  # a document that the destination does not answer for is sent once more
 DAY_SECONDS = 86_400.0
 
@@ -186,8 +187,7 @@ class Filing:
 
     def _look(self, items: Sequence[_Item], to: Destination) -> None:
         sender = self._sender(to)
-        found, said = frozenset[str](), f"stored, but not found there by {sender.read_back_by}"
-        patience_seconds = to.verify_seconds
+        found, said, answered = frozenset[str](), f"stored, but not found there by {sender.read_back_by}", True
         try:
             found = sender.found([item.row.document for item in items])
         except PeerRefused as error:
@@ -197,9 +197,8 @@ class Filing:
                 return
             said = f"stored, but not verified: {error}"
         except PeerUnavailable as error:
-            # No answer is none, however long that lasts. It does not trip the breaker: archives exist that take objects well
-            # and hang in queries.
-            said, patience_seconds = f"stored, but not verified: {error}", DAY_SECONDS
+            # It does not trip the breaker: archives exist that take objects well and hang in queries.
+            said, answered = f"stored, but not verified: {error}", False
 
         def end(tx: Transaction, item: _Item) -> str:
             if item.row.state is not DeliveryState.STORED:  # another content came, or somebody tries again
@@ -208,20 +207,25 @@ class Filing:
                 tasks.finish(tx, item.task)
                 documents.delivered(tx, item.row, DeliveryState.VERIFIED, status=f"found there by {sender.read_back_by}")
                 return "found there"
-            waited_seconds = _waited_seconds(tx, item.row)
-            pause_seconds = min(FIRST_LOOK_SECONDS + waited_seconds / 2, LONGEST_LOOK_SECONDS)
-            if waited_seconds > to.verify_seconds:
-                pause_seconds = waited_seconds
-            return self._look_later(tx, item, said, pause_seconds, patience_seconds)
+            return self._look_later(tx, item, to, said, answered=answered)
 
         for item in items:
             self._end(item, end)
 
-    def _look_later(self, tx: Transaction, item: _Item, said: str, pause_seconds: float, patience_seconds: float) -> str:
+    def _look_later(self, tx: Transaction, item: _Item, to: Destination, said: str, *, answered: bool) -> str:
+        """Within `verify_seconds` often; then, where it answers, as long again, and where it does not, for a day."""
+        waited_seconds = _waited_seconds(tx, item.row)
+        is_over, pause_seconds = False, min(FIRST_LOOK_SECONDS + waited_seconds / 2, LONGEST_LOOK_SECONDS)
+        if waited_seconds >= to.verify_seconds and answered:
+            documents.looked_late(tx, item.row)
+            is_over = item.row.late_looks + 1 >= LEAST_LATE_LOOKS
+            pause_seconds = to.verify_seconds / (LEAST_LATE_LOOKS - 1)
+        elif waited_seconds >= to.verify_seconds:
+            looked_seconds = tx.now - item.task.started_at
+            is_over, pause_seconds = looked_seconds >= DAY_SECONDS, max(looked_seconds, LONGEST_LOOK_SECONDS)
+        if is_over:
+            return _unverified(tx, item, said)
         documents.noted(tx, item.row, status=said)
-        if _waited_seconds(tx, item.row) >= patience_seconds:
-            tasks.finish(tx, item.task)
-            return f"UNVERIFIED: {said}"
         tasks.postpone(tx, item.task, seconds=pause_seconds, error=said)
         return f"not found yet: {said}"
 
@@ -230,15 +234,15 @@ class Filing:
     def _commit(self, items: Sequence[_Item], to: Destination) -> None:
         """Ask for what is stored; the answer comes now or, to the listener, at any time."""
         with self.ledger.transaction() as tx:
-            asked = [item for item in items if _is_to_be_asked(tx, item, to)]
-        said, pause_seconds = "stored, and asked to answer for it", to.verify_seconds
+            asked = [item for item in items if _is_to_be_asked(tx, item)]
+        failed: PeerUnavailable | PeerRefused | None = None
         if asked:
             try:
                 self._ask(asked, to)
             except (PeerUnavailable, PeerRefused) as error:
-                said, pause_seconds = f"stored, but not verified: {error}", LONGEST_LOOK_SECONDS
+                failed = error
         for item in items:
-            self._end(item, lambda tx, item: self._committed(tx, item, to, said, pause_seconds))
+            self._end(item, lambda tx, item: self._committed(tx, item, to, failed))
 
     def _ask(self, items: Sequence[_Item], to: Destination) -> None:
         refs = [item.row.document.ref for item in items]
@@ -252,10 +256,12 @@ class Filing:
             timeout_seconds=to.timeout_seconds,
             wait_seconds=COMMITMENT_WAIT_SECONDS,
         )
+        with self.ledger.transaction() as tx:
+            commitments.accepted(tx, transaction_uid)
         if answer is not None:
             answered(self.ledger, to.name, answer)
 
-    def _committed(self, tx: Transaction, item: _Item, to: Destination, said: str, pause_seconds: float) -> str:
+    def _committed(self, tx: Transaction, item: _Item, to: Destination, failed: PeerUnavailable | PeerRefused | None) -> str:
         """By what the ledger knows now, since the listener may have heard the answer meanwhile."""
         row = documents.get_delivery(tx, item.task.key)
         last = commitments.newest(tx, row.document.ref.sop_instance_uid, to.name)
@@ -266,15 +272,25 @@ class Filing:
             return f"{row.state.value} now"
         if last is not None and last.failure and not _is_older(last, row):
             error = f"{to.name} does not answer for the object: {last.failure}"
+            if row.taken_back:
+                tasks.finish(tx, item.task)
+                documents.delivered(tx, row, DeliveryState.CANCELLED, status=f"withdrawn, and not sent again: {error}")
+                return f"withdrawn: {error}"
             if row.attempts < MOST_SENT:
                 tasks.finish(tx, item.task)
                 self._send_again(tx, item, to)
                 return f"again: {error}"
             return _refused(tx, item, error)
-        waited_seconds = _waited_seconds(tx, row)
-        if waited_seconds >= to.verify_seconds and last is not None and not _is_older(last, row):
-            said = f"stored, but it has not answered for it within {to.verify_seconds:g} s"
-        return self._look_later(tx, item, said, pause_seconds, to.verify_seconds)
+        if last is not None and last.accepted_at is not None and not _is_older(last, row):
+            left_seconds = last.accepted_at + to.verify_seconds - tx.now
+            if left_seconds <= 0.0:  # however late it answers then, the listener hears it
+                return _unverified(tx, item, f"stored, but it has not answered for it within {to.verify_seconds:g} s")
+            said = "stored, and asked to answer for it"
+            documents.noted(tx, row, status=said)
+            tasks.postpone(tx, item.task, seconds=left_seconds, error=said)
+            return said
+        said = "stored, but not verified" + (f": {failed}" if failed else "")
+        return self._look_later(tx, item, to, said, answered=isinstance(failed, PeerRefused))
 
     def _send_again(self, tx: Transaction, item: _Item, to: Destination) -> None:
         documents.reopened(tx, item.task.key)
@@ -287,15 +303,13 @@ class Filing:
         return sender_for(to, calling_ae=self.settings.node.ae_title)
 
 
-def _is_to_be_asked(tx: Transaction, item: _Item, to: Destination) -> bool:
-    """Unless it was, since it was stored. One that runs before `verify_seconds` without an answer could not ask."""
+def _is_to_be_asked(tx: Transaction, item: _Item) -> bool:
+    """Unless it was, since it was stored, and the destination took the request."""
     row = item.row
     if row.state is not DeliveryState.STORED:
         return False
     last = commitments.newest(tx, row.document.ref.sop_instance_uid, row.destination)
-    if last is None or _is_older(last, row):
-        return True
-    return last.answered_at is None and _waited_seconds(tx, row) < to.verify_seconds
+    return last is None or _is_older(last, row) or (last.accepted_at is None and last.answered_at is None)
 
 
 def _is_older(answer: commitments.Answer, row: DeliveryRow) -> bool:
@@ -311,6 +325,12 @@ def _refused(tx: Transaction, item: _Item, error: str) -> str:
     tasks.bury(tx, item.task, error=error)
     documents.delivered(tx, item.row, DeliveryState.REFUSED, status=error)
     return f"REFUSED: {error}"
+
+
+def _unverified(tx: Transaction, item: _Item, said: str) -> str:
+    tasks.finish(tx, item.task)
+    documents.noted(tx, item.row, status=said)
+    return f"UNVERIFIED: {said}"
 
 
 def _over(tx: Transaction, item: _Item) -> str:

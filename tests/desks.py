@@ -52,11 +52,11 @@ class Desk:
     def owe(self, count: int) -> list[str]:
         return [self.owe_one(number) for number in range(count)]
 
-    def owe_one(self, number: int, path: Path | None = None) -> str:
+    def owe_one(self, number: int, path: Path | None = None, kind: DocumentKind = DocumentKind.ORIGINAL) -> str:
         path = path or dx_file(self.folder / "data" / f"{number}.dcm", instance=number + 1, rows=16, columns=16)
         file = identify(path)
         document = Document(
-            kind=DocumentKind.ORIGINAL,
+            kind=kind,
             ref=InstanceRef(sop_class_uid=file.sop_class_uid, sop_instance_uid=file.sop_instance_uid),
             study_instance_uid="1.2.3",
             series_instance_uid="1.2.3.4",

@@ -115,6 +115,28 @@ def test_paths_no_longer_name_the_data_folder(old: Path) -> None:
     ]
 
 
+def test_rejection_notes_of_an_older_version_are_told_from_the_results_they_name(tmp_path: Path) -> None:
+    Ledger(tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as database:
+        database.executescript(
+            """
+            ALTER TABLE delivery DROP COLUMN late_looks;
+            ALTER TABLE commitment DROP COLUMN accepted_at;
+            UPDATE alembic_version SET version_num = '0003';
+            INSERT INTO document VALUES ('2.25.1', 'kos', '1.2', '2.25.100', '2.25.101', 'results/1.dcm', 'x', 5.0, 5.0);
+            INSERT INTO document VALUES ('2.25.2', 'sr', '1.2', '2.25.100', '2.25.102', 'results/2.dcm', 'x', 4.0, 5.0);
+            INSERT INTO delivery VALUES ('2.25.1', 'pacs', 'PENDING', 5.0, NULL, NULL, 0, NULL);
+            INSERT INTO delivery VALUES ('2.25.2', 'pacs', 'STORED', 4.0, 4.5, NULL, 1, NULL);
+            """
+        )
+    ledger = Ledger(tmp_path)
+    with ledger.reading() as tx:
+        result, note = documents.deliveries(tx, "2.25.100")
+    ledger.close()
+    assert (result.withdrawn, result.taken_back) == (True, True)
+    assert (note.withdrawn, note.taken_back) == (True, False)
+
+
 def test_a_migration_that_breaks_changes_nothing(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = dump(old)
     with closing(sqlite3.connect(old / "ledger.sqlite")) as database:
