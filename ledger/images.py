@@ -85,6 +85,7 @@ def add(
         },
     ).first()
     if new is None:
+        _has_its_file(tx, uid, sha256)
         return None
     if new.first not in (None, new.id):
         said = (
@@ -93,6 +94,12 @@ def add(
         )
         alarms.raise_(tx, AlarmKind.CONFLICT, uid, said)
     return NewImage(id=new.id, urgent=study_is_urgent)
+
+
+def _has_its_file(tx: Transaction, sop_instance_uid: str, sha256: str) -> None:
+    """It was sent again, perhaps because its file was gone."""
+    known = sa.select(image.c.id).where(image.c.sop_instance_uid == sop_instance_uid, image.c.sha256 == sha256)
+    alarms.clear(tx, AlarmKind.MISSING_FILE, str(tx.connection.scalar(known)))
 
 
 def _new_image(tx: Transaction) -> sa.Executable:

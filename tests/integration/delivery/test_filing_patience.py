@@ -87,6 +87,24 @@ def away(work: Desk) -> Filing:
     return Filing(settings=settings, ledger=work.ledger, leases=Leases())
 
 
+def test_a_pacs_that_is_down_for_a_week_gets_everything_when_it_is_back(tmp_path: Path) -> None:
+    kept = Kept()
+    with desk(tmp_path, (evt.EVT_C_STORE, kept), verify="none") as work:
+        uids = work.owe(3)
+        up, work.filing = work.filing, away(work)
+        back_at = work.clock.now + 7 * 24 * HOUR_SECONDS
+        while work.clock.now < back_at - HOUR_SECONDS:  # it is dialled every five minutes, too often for a test
+            assert work.step() is not None
+            work.clock.now += 12 * HOUR_SECONDS
+        assert work.states(uids) == [DeliveryState.PENDING] * 3
+        work.clock.now = back_at + HOUR_SECONDS
+        work.filing = up
+        while work.step() is not None:
+            pass
+        assert work.states(uids) == [DeliveryState.STORED] * 3
+        assert {row.state for row in work.owed()} == set()
+
+
 def test_silence_at_the_first_look_after_days_is_waited_out_for_a_day(tmp_path: Path) -> None:
     with desk(tmp_path, (evt.EVT_C_STORE, Kept()), (evt.EVT_C_FIND, Index())) as work:
         uids = work.owe(1)

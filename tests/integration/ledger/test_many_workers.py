@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from domain.types import AlarmKind, InstanceRef, Received
-from ledger import alarms, images, peers, tasks
+from ledger import alarms, images, peers, schema, tasks
 from ledger.store import Ledger
 
 Open = Callable[..., Ledger]
@@ -176,7 +177,6 @@ OPENING = """
 import sys
 from pathlib import Path
 
-import pytest
 from ledger.store import Ledger
 print("ready", flush=True)
 sys.stdin.readline()
@@ -184,12 +184,45 @@ print(Ledger(Path(sys.argv[1]), database_url=sys.argv[2]).namespace)
 """
 
 
+AS_0002 = (
+    "ALTER TABLE delivery DROP COLUMN late_looks",
+    "ALTER TABLE commitment DROP COLUMN accepted_at",
+    "DROP TABLE feedback",
+    "UPDATE alembic_version SET version_num = '0002'",
+)
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_parts_that_start_at_once_make_the_database_once(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> None:
     url = request.getfixturevalue("server").database() if kind == "postgresql" else ""
+    opened_at_once(tmp_path / "data", url)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_parts_that_start_at_once_after_an_upgrade_migrate_once(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("server").database() if kind == "postgresql" else ""
+    older = Ledger(tmp_path / "data", database_url=url)
+    with older.transaction() as tx:
+        for change in AS_0002:
+            tx.connection.exec_driver_sql(change)
+    older.close()
+    opened_at_once(tmp_path / "data", url)
+    ledger = Ledger(tmp_path / "data", database_url=url)
+    with ledger.reading() as tx:
+        found = sa.inspect(tx.connection)
+        columns = {name: {str(column["name"]) for column in found.get_columns(name)} for name in found.get_table_names()}
+    ledger.close()
+    assert columns.pop("alembic_version") == {"version_num"}
+    assert columns == {table.name: {column.name for column in table.c} for table in schema.metadata.sorted_tables}
+
+
+def opened_at_once(data: Path, url: str) -> None:
+    """By four processes, each of which gets the same ledger."""
     parts = [
         subprocess.Popen(
-            [sys.executable, "-c", OPENING, str(tmp_path / "data"), url],
+            [sys.executable, "-c", OPENING, str(data), url],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

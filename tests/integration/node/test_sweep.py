@@ -116,3 +116,17 @@ def test_an_acknowledged_image_without_its_file_is_an_alarm_until_it_is_back(pip
     sweep(pipeline)
     with pipeline.ledger.reading() as tx:
         assert alarms.open_alarms(tx) == []
+
+
+def test_an_image_that_is_sent_again_has_its_file_back_without_a_restart(pipeline: Pipeline, tmp_path: Path) -> None:
+    study = receive(pipeline, dx_file(tmp_path / "a.dcm"))
+    (row,) = rows(pipeline, study)
+    row.path.unlink()
+    sweep(pipeline)
+    receive(pipeline, dx_file(tmp_path / "b.dcm", study=2, instance=2))
+    with pipeline.ledger.reading() as tx:
+        assert len(alarms.open_alarms(tx)) == 1
+    receive(pipeline, tmp_path / "a.dcm")
+    assert row.path.is_file()
+    with pipeline.ledger.reading() as tx:
+        assert alarms.open_alarms(tx) == []
