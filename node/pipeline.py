@@ -18,7 +18,7 @@ from datetime import datetime
 import structlog
 
 from config.settings import Settings
-from domain.errors import StorageUnavailable
+from domain.errors import ModelFailed, StorageUnavailable
 from domain.identity import Identity, digest
 from domain.types import (
     AlarmKind,
@@ -113,6 +113,8 @@ class Pipeline:
             image = images.get(tx, int(task.key))
             study = images.get_study(tx, image.study_instance_uid)
         seen = engine.look(image.path, assumed_species=self._assumed_species(image), corrected_species=study.species)
+        if task.attempts == 0 and _model_broke(seen.answer):
+            raise ModelFailed("a model broke on this image: it is asked once more before that is the answer")
         evidence = Evidence(answer=without_shadows(seen.answer), sha256=image.sha256, path=image.path)
         written: list[Owed] = []
         if is_image(evidence):
@@ -264,6 +266,10 @@ class Pipeline:
 def _failed(image: ImageRow) -> ImageAnswer:
     ref = InstanceRef(sop_class_uid=image.sop_class_uid, sop_instance_uid=image.sop_instance_uid)
     return ImageAnswer(ref=ref, outcome=Outcome.FAILED, reason=Reason(code="analysis_failed"))
+
+
+def _model_broke(answer: ImageAnswer) -> bool:
+    return any(model.reason is not None and model.reason.code == "model_failed" for model in answer.models)
 
 
 def _dated(image: ImageRow, study: StudyRow) -> datetime:

@@ -11,11 +11,16 @@ from typing import Any
 
 import pytest
 from factories import dx_file
+from model_factory import heart_package
 from pipelines import receive, rows
 
 import node.worker
 from config.settings import parse
+from domain.errors import ModelFailed
 from domain.types import AlarmKind, Outcome
+from inference.engine import Engine
+from inference.package import load_package
+from inference.runtime import OnnxRuntime, Tensor
 from ledger import alarms, peers, tasks
 from ledger.tasks import Task
 from node.parts import clear_abandoned, open_pipeline
@@ -89,6 +94,30 @@ def test_a_fault_of_the_machine_is_waited_out_but_not_for_ever(pipeline: Pipelin
     assert (the_image(pipeline).state, the_image(pipeline).attempts) == ("ready", 0)
     tried(pipeline, worker, times=node.worker.ATTEMPTS, later_seconds=node.worker.LASTING_SECONDS + 60)
     assert the_image(pipeline).state == "dead"
+
+
+@pytest.mark.parametrize(("faults", "outcome"), [(1, Outcome.ANALYSED), (2, Outcome.FAILED)])
+def test_a_model_that_breaks_is_asked_once_more_before_that_is_its_answer(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faults: int, outcome: Outcome
+) -> None:
+    engine = Engine([load_package(heart_package(tmp_path / "package"))], threads=1)
+    worker, predict, left = Worker(pipeline, engine, threading.Event()), OnnxRuntime.predict, [faults]
+
+    def breaks(runtime: OnnxRuntime, planes: Tensor) -> dict[str, Tensor]:
+        if left[0]:
+            left[0] -= 1
+            raise ModelFailed("no memory")
+        return predict(runtime, planes)
+
+    monkeypatch.setattr(OnnxRuntime, "predict", breaks)
+    study = an_image(pipeline, tmp_path)
+    tried(pipeline, worker, times=1)
+    assert rows(pipeline, study)[0].answer is None
+    tried(pipeline, worker, times=1)
+    answer = rows(pipeline, study)[0].answer
+    assert answer is not None and answer.outcome is outcome
+    with pipeline.ledger.reading() as tx:
+        assert [row for row in tasks.owed(tx) if row.kind == "image"] == []
 
 
 def test_a_full_disk_is_waited_out_for_ever(pipeline: Pipeline, worker: Worker, tmp_path: Path) -> None:
