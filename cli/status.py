@@ -29,7 +29,7 @@ from config.settings import Settings
 from delivery.echo import echo
 from domain.errors import HoundsfieldError, PeerUnavailable, SettingsInvalid
 from domain.types import Peer
-from ledger import alarms, peers
+from ledger import alarms, peers, retention
 from ledger import status as ledger_status
 from node import upkeep
 from node.lines import unserved, unserved_in_words
@@ -41,6 +41,7 @@ from node.worker import ANALYSIS, DELIVERY, QUEUES
 FRESH_SECONDS = 30.0
 MEGABYTE = 1_000_000
 ECHO_SECONDS = 5.0
+MOST_DUE = 1000  # studies to be deleted, counted no further
 WITHOUT = {ANALYSIS: "images wait, and nothing is analysed", DELIVERY: "results wait, and nothing is delivered"}
 
 
@@ -98,6 +99,7 @@ def _collect(settings: Settings) -> dict[str, Any]:
         open_alarms = alarms.open_alarms(tx)
         parts = supervised(tx)
         left = unserved(tx, settings)
+        due = retention.deletable(tx, upkeep.kept_days(settings), limit=MOST_DUE)
     disk = shutil.disk_usage(settings.node.data_dir)
     fresh = [name for name, age in workers.items() if age <= FRESH_SECONDS]
     queues = {queue: sum(queue in notes.get(name, "").split() for name in fresh) for queue in QUEUES}
@@ -165,6 +167,7 @@ def _collect(settings: Settings) -> dict[str, Any]:
             "refuse_below_bytes": settings.disk.refuse_below_megabytes * MEGABYTE,
             "warn_below_bytes": settings.disk.warn_below_megabytes * MEGABYTE,
         },
+        "retention": {"days": upkeep.kept_days(settings), "studies_due": len(due)},
         **models,
     }
     return report | {"attention": _attention(report)}
@@ -192,6 +195,13 @@ def _disk(disk: dict[str, int]) -> str:
     if disk["free_bytes"] < disk["refuse_below_bytes"]:
         return f"{free}: IMAGES ARE REFUSED ([disk] refuse_below_megabytes)"
     return free + (": LITTLE ([disk] warn_below_megabytes)" if disk["free_bytes"] < disk["warn_below_bytes"] else "")
+
+
+def _retention(kept: dict[str, Any]) -> str:
+    if not any(kept["days"].values()):
+        return "nothing is deleted by itself: see [retention]"
+    days = ", ".join(f"{state} {days:g}" if days else f"{state} never" for state, days in kept["days"].items())
+    return f"deleted after days: {days}; due now: {kept['studies_due']}"
 
 
 def _listener(settings: Settings) -> str | None:
@@ -239,6 +249,7 @@ def _print(report: dict[str, Any]) -> None:
             "Today       " + ", ".join(f"{n} {kind}" for kind, n in sorted(report["done_today"].items())) + " done"
         )
     console.print(f"Disk        {_disk(report['disk'])}")
+    console.print(f"Retention   {_retention(report['retention'])}")
     for row in report["parts"]:
         if row["restarts"]:
             again = f"started again {row['restarts']} times, the last time after {row['last_exit']}"

@@ -34,6 +34,12 @@ def owe_upkeep(tx: Transaction, *, seconds: float = 0.0) -> None:
     tasks.owe(tx, KIND, KEY, queue=QUEUE, run_at=tx.now + seconds)
 
 
+def kept_days(settings: Settings) -> dict[str, float]:
+    """{state of a study: days until it is deleted}; 0 keeps it for ever."""
+    kept = settings.retention
+    return {"ANALYSED": kept.analysed_days, "DECLINED": kept.declined_days, "FAILED": kept.failed_days}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upkeep:
     settings: Settings
@@ -80,10 +86,8 @@ class Upkeep:
                 alarms.clear(tx, alarm.kind, alarm.key)
 
     def _delete_old_studies(self) -> int:
-        kept = self.settings.retention
-        days = {"ANALYSED": kept.analysed_days, "DECLINED": kept.declined_days, "FAILED": kept.failed_days}
         with self.ledger.reading() as tx:
-            old = retention.deletable(tx, days, limit=AT_ONCE)
+            old = retention.deletable(tx, kept_days(self.settings), limit=AT_ONCE)
         undeletable: list[OSError] = []
         for study_instance_uid in old:
             try:

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from commandline import Houndsfield, one_sentence
 from factories import dx_file
 from nodes import write_settings
@@ -22,7 +23,7 @@ from structlog.testing import capture_logs
 import cli.status
 from config.settings import load
 from domain.types import DeliveryState, Document, DocumentKind, InstanceRef
-from ledger import documents, peers, tasks
+from ledger import documents, peers, schema, tasks
 from ledger.store import Ledger
 from node.parts import require_startable
 
@@ -136,6 +137,31 @@ def test_a_node_that_refuses_images_is_not_well_and_says_so_first(
             assert done.out.startswith("IMAGES ARE REFUSED: the disk of data_dir has 1999 MB left") is not well
         assert houndsfield("status", "--json").json["refusing_images"] is True
     ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        ("", "Retention   nothing is deleted by itself: see [retention]"),
+        (
+            "[retention]\nanalysed_days = 1\ndeclined_days = 0.5\n",
+            "Retention   deleted after days: ANALYSED 1, DECLINED 0.5, FAILED never; due now: 1",
+        ),
+    ],
+)
+def test_status_says_what_is_deleted_when_and_how_much_is_due(
+    houndsfield: Houndsfield, tmp_path: Path, days: str, said: str
+) -> None:
+    ledger = Ledger(load(write_settings(tmp_path, port=free_port(), more=days)).node.data_dir)
+    with ledger.transaction() as tx:
+        for uid, age_days in (("2.25.1", 2), ("2.25.2", 0)):
+            received_at = tx.now - age_days * 86_400
+            row = {"study_instance_uid": uid, "state": "ANALYSED", "revision": 1, "last_received_at": received_at}
+            tx.connection.execute(sa.insert(schema.study).values(row | {"first_received_at": received_at}))
+    ledger.close()
+    assert said in houndsfield("status").out
+    due = 1 if days else 0
+    assert houndsfield("status", "--json").json["retention"]["studies_due"] == due
 
 
 def test_config_check_says_at_once_what_only_the_machine_shows(houndsfield: Houndsfield, tmp_path: Path) -> None:
