@@ -16,13 +16,13 @@ from monai.networks.nets import DenseNet, EfficientNet
 from monai.networks.nets.basic_unet import Down, TwoConv, UpCat
 from torch import Tensor, nn
 
-from metalearner.layers import normalised
 from metalearner.tasks import STRIDE, Recipe, Task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CHANNELS = 2  # what `normalised` makes of a gray image
+_NEIGHBOURHOOD = 9  # of the quarter's pixels, averaged twice
 NORM = ("batch", {"eps": 1e-3, "momentum": 0.1})  # MONAI's EfficientNet follows its means a hundred times slower
 DENSENETS = {  # channels of the stem, growth, layers of each block
     "small": (16, 12, (2, 4, 6, 4)),
@@ -191,6 +191,24 @@ class Network(nn.Module):
             shared = self.drop_maps(self.decoder(features))
             found |= {name: head(shared) for name, head in self.maps.items()}
         return found
+
+
+def normalised(x: Tensor) -> Tensor:
+    """(n, 1, h, w) in 0..1 to two channels: as it is, and against the mean and spread of its neighbourhood.
+
+    The spread is that of the deviations: a mean of squares less a squared mean loses four digits where an image is flat, and
+    PyTorch and ONNX Runtime would lose different ones.
+    """
+
+    def around(t: Tensor) -> Tensor:
+        t = F.avg_pool2d(t, STRIDE)
+        for _ in range(2):
+            t = F.avg_pool2d(t, _NEIGHBOURHOOD, 1, _NEIGHBOURHOOD // 2, count_include_pad=False)
+        return F.interpolate(t, scale_factor=float(STRIDE), mode="bilinear", align_corners=False)
+
+    deviation = x - around(x)
+    local = (deviation / ((around(deviation * deviation) + 1e-6).sqrt() + 0.03)).clamp(-3, 3) / 1.5
+    return torch.cat([x * 2 - 1, local], dim=1)
 
 
 def encoder_of(recipe: Recipe) -> nn.Module:
