@@ -1,4 +1,4 @@
-"""For all tests: where the interop tools must exist, a skip is a failure. See also `peers.require_tool`."""
+"""For all tests: where the interop tools must exist, a skip is a failure (see `peers.require_tool`); no example is timed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import re
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
+settings.load_profile("untimed")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -83,7 +83,7 @@ def test_a_heartbeat_keeps_the_lease(ledger: Ledger, clock: StoppedClock) -> Non
 NUMBERS = itertools.count()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(gaps=st.lists(st.floats(min_value=0.0, max_value=4.0), min_size=1, max_size=10), urgent_from=st.integers(0, 10))
 def test_debounce_waits_for_quiet_and_never_longer_than_the_limit(
     ledger: Ledger, clock: StoppedClock, gaps: list[float], urgent_from: int

@@ -113,7 +113,7 @@ def test_a_uid_too_long_to_negotiate_is_found_before_the_peer_finds_it(tmp_path:
         identify(path)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=400), prefix=st.booleans())
 def test_whatever_the_bytes_only_one_error_comes(tmp_path: Path, content: bytes, prefix: bool) -> None:
     path = tmp_path / "any"

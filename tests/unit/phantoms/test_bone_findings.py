@@ -70,7 +70,7 @@ def test_the_graver_the_more(wish, concept):
     assert totals[-1] > 1.2 * totals[0]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 10**6), grade=st.integers(0, 3), species=st.sampled_from(ANIMALS))
 def test_norbergs_angle_is_that_of_the_grade(seed, grade, species):
     """In the pelvis's own plane; on a film it is what is projected."""
@@ -126,7 +126,7 @@ def test_what_lies_outside_the_film_is_not_measured():
 PLACES = [(Region.THORAX, "stifle"), (Region.PELVIS, "stifle"), *((Region.LIMB, part) for part in ("stifle", *BONES))]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**8), place=st.sampled_from(PLACES), number=st.integers(0, 3), species=st.sampled_from(ANIMALS))
 def test_every_drawn_finding_is_either_shown_within_the_film_or_hidden(seed, place, number, species):
     region, part = place
@@ -162,7 +162,7 @@ def test_every_finding_of_the_skeleton_comes_in_some_films():
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_outlines_go_round_every_part_that_is_more_than_a_speck(seed):
     rng = np.random.default_rng(seed)
     mask = binary_dilation(rng.random((20, 24)) < 0.03, iterations=2)

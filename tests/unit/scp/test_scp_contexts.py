@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import (
     MPEG2MPML,
@@ -38,7 +38,6 @@ def test_first_choice_is_kept(order: tuple[str, ...]) -> None:
     assert (answer.result, answer.transfer_syntax) == (ACCEPTED, [order[0]])
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.permutations(sorted(TRANSFER_SYNTAXES)))
 def test_first_choice_of_all_is_kept(order: list[str]) -> None:
     (answer,) = negotiate([context(1, DX, *order)], storage=True)

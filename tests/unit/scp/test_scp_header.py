@@ -9,7 +9,7 @@ from struct import pack
 
 import pydicom
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
@@ -79,7 +79,6 @@ def shape() -> st.SearchStrategy[tuple[int, bool, bool]]:
     return st.tuples(st.integers(0, 6), st.booleans(), st.booleans())
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.sampled_from(SYNTAXES), st.none() | shape(), st.binary(max_size=300), st.text("ABC ^=", max_size=40))
 def test_uids_are_what_pydicom_reads(
     transfer_syntax: str, sequence: tuple[int, bool, bool] | None, blob: bytes, name: str
@@ -184,14 +183,12 @@ def test_a_long_deflated_header_is_read() -> None:
     assert read_identifiers(encode(data_set, DeflatedExplicitVRLittleEndian), DeflatedExplicitVRLittleEndian) == IDENTIFIERS
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.binary(max_size=400), st.sampled_from(SYNTAXES))
 def test_any_bytes_are_refused(data_set: bytes, transfer_syntax: str) -> None:
     with pytest.raises(DataSetUnusable):
         read_identifiers(data_set, transfer_syntax)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.data(), st.sampled_from([ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian]))
 def test_a_damaged_data_set_is_read_or_refused(data: st.DataObject, transfer_syntax: str) -> None:
     sent = image()
@@ -206,7 +203,6 @@ def test_a_damaged_data_set_is_read_or_refused(data: st.DataObject, transfer_syn
         return
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     st.from_regex(r"[1-9][0-9.]{0,62}[0-9]", fullmatch=True),
     st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="\\"), max_size=16),
@@ -253,7 +249,6 @@ def test_real_file_without_uids_is_refused() -> None:
         read_identifiers(data_set, meta.TransferSyntaxUID)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     st.sampled_from(SYNTAXES),
     st.sampled_from(["STAT", "HIGH", "ROUTINE", "MEDIUM", "LOW", "", None]),

@@ -6,7 +6,7 @@ import tracemalloc
 from struct import pack
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scp.pdu import BUFFER_BYTES, Control, PduReader, ProtocolError
@@ -54,7 +54,6 @@ units = st.lists(
 )
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(units, st.data())
 def test_units_come_out_as_they_went_in(sent: list[bytes | list[Value]], data: st.DataObject) -> None:
     stream = b"".join(unit if isinstance(unit, bytes) else p_data(unit) for unit in sent)
@@ -109,7 +108,6 @@ def test_what_is_no_pdu_is_refused(stream: bytes, reason: str) -> None:
         read_all(PduReader(max_pdu_bytes=1 << 20), [stream])
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.binary(max_size=300))
 def test_any_bytes_are_units_or_refused(stream: bytes) -> None:
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pynetdicom import build_context
 from pynetdicom.pdu import A_ASSOCIATE_RQ
@@ -50,7 +50,6 @@ def test_title_is_read_without_its_padding(field: bytes, title: str) -> None:
     assert titles.normalise(field) == title
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.binary(min_size=16, max_size=16), st.binary(min_size=16, max_size=16))
 def test_any_two_fields_are_decoded(called: bytes, calling: bytes) -> None:
     raw = request()
@@ -67,7 +66,6 @@ def test_any_two_fields_are_decoded(called: bytes, calling: bytes) -> None:
     assert len(pdu.presentation_context) == 1
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="\\"), min_size=1, max_size=16))
 def test_a_valid_title_is_left_alone(title: str) -> None:
     assert titles.normalise(title.encode().ljust(16)) == title

@@ -115,7 +115,7 @@ STYLES = st.builds(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     outcome=st.sampled_from(EVERY),
     changes=st.sets(st.sampled_from(sorted(REPORT_CHANGES)), max_size=4),
@@ -167,7 +167,7 @@ def test_a_corrected_header_is_another_object(tmp_path: Path, keyword: str) -> N
     assert sc(first, tmp_path).ref != sc(second, tmp_path).ref
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     change=st.sampled_from(["sha256", "language", "number", "made_at", "pixels", "no pixels", "study", "answer"]),
     outcome=st.sampled_from(OUTCOMES),

@@ -201,7 +201,7 @@ def test_a_uid_against_the_rules_still_says_where_the_image_belongs(tmp_path: Pa
     assert read_header(path).text(keyword) == "1.2.03.4"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_no_damage_stops_reading_and_every_kept_value_is_valid(data: st.DataObject) -> None:
     with TemporaryDirectory() as folder:
