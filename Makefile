@@ -5,8 +5,8 @@
 #   make test          all tests; make test TESTS=tests/unit PYTEST_ARGS="-k padded" runs some of them
 #   make check         format, lint, types, imports, and the gates' own tests
 #   make bench         how fast images are received beside others, what the ledger, an answer and the documents cost
-#   make chaos         random kills and outages on SQLite, PostgreSQL and Celery; SEED=7 SECONDS=60
-#   make soak          half an hour of senders, kills and outages, and what was lost, doubled or grew; SEED=7 SECONDS=1800
+#   make chaos         random kills and outages on SQLite, PostgreSQL and Celery; SEED=1 SECONDS=60
+#   make soak          half an hour of senders, kills and outages, and what was lost, doubled or grew; SEED=1 SECONDS=1800
 #   make conformance   the tables of CONFORMANCE.md
 #   make picture       the documentation's pictures, docs/*.jpg
 #   make images        what becomes of each shared test file, docs/images.md

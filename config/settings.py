@@ -167,7 +167,7 @@ class Destination(_Section):
     timeout_seconds: Seconds = 30.0
     connections: Annotated[int, Field(ge=1, le=16)] = 2
     per_minute: Annotated[int, Field(ge=0)] = 0
-    give_up_days: Seconds = 7.0
+    give_up_days: Seconds = 14.0
 
     @model_validator(mode="after")
     def _kind_has_its_keys(self) -> Destination:
