@@ -26,6 +26,7 @@ FINDINGS = (lesions.CARDIOMEGALY, lesions.EFFUSION, lesions.PNEUMOTHORAX)
 SIDE = "TAKENFROMBELOW"
 FIRST_SEED = 90_000_000  # of nothing that is shipped or measured
 ANALYSED = 8  # images of the test part
+MOSTLY = 0.75  # of the sure answers to those are right
 LONGEST = 200  # characters of a command that are shown
 TASK = """format = 1
 name = "thorax"
@@ -57,7 +58,8 @@ sizes = [[96, 96]]
 families = ["unet"]
 widths = ["small"]
 trials = 1
-steps = 80
+steps = 160
+losses = ["bce"]
 """
 
 
@@ -114,7 +116,7 @@ def main() -> None:
     begun = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    images, minutes = (60, 0.5) if mini else (400, 4.0)
+    images, minutes = (60, 1.5) if mini else (400, 4.0)
     if mini:
         views = ("--view", "right-lateral", "--view", "ventrodorsal", "--rows", "256", "--columns", "256")
         make_phantoms(folder, *views, count=images // 2)
@@ -167,7 +169,7 @@ def require_findings(
                 f"{one['concept']['meaning']}: {one['outcome']} ({one['probability']:.2f}), truly {'yes' if truth else 'no'}"
             )
     sure = [(outcome == "PRESENT") == bool(truth) for outcome, truth in outcomes if outcome in ("PRESENT", "ABSENT")]
-    require(bool(sure) and sum(sure) / len(sure) >= least, f"{sum(sure)} of {len(sure)} sure answers are right")
+    require(bool(sure) and sum(sure) / len(sure) >= MOSTLY, f"{sum(sure)} of {len(sure)} sure answers are right")
 
 
 def require(holds: bool, said: str) -> None:
