@@ -24,33 +24,27 @@ SETTINGS = '[models]\ndir = "models"\n[[model]]\nname = "radiograph-triage"\nena
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}  # other tests run beside this one
 
 
-def houndsfield(*arguments: str, folder: Path, succeeds: bool = True) -> subprocess.CompletedProcess[str]:
+def houndsfield(*arguments: str, folder: Path) -> str:
     done = subprocess.run(
         [HOUNDSFIELD, *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=240, check=False
     )
-    assert (done.returncode == 0) is succeeds, done.stdout + done.stderr
-    return done
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def test_from_labelled_images_to_findings_in_the_node(tmp_path: Path) -> None:
     collection = blobs(tmp_path / "blobs", 60)
-    text = task_text("findings", steps=60, search="final_share = 0.0").replace("trials = 1", "trials = 2")
-    (tmp_path / "task.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "task.toml").write_text(task_text("findings", steps=60), encoding="utf-8")
     train = ("learn", "train", "task.toml", "--collection", "blobs", "--minutes", "20", "--seed", "3")
     run = tmp_path / "blobs" / "runs" / "blobs"
     kill_in_the_middle(train, tmp_path, run)
-    said = json.loads(houndsfield(*train, "--json", folder=tmp_path).stdout)
+    said = json.loads(houndsfield(*train, "--json", folder=tmp_path))
     assert said["quality"] > 0.7 and set(said["answers"]) == {"validation", "test"}
     log = (run / "log.txt").read_text(encoding="utf-8")
-    assert [log.count(f" trial {number}: quality") for number in (0, 1, 2)] == [1, 1, 0]
+    assert [log.count(f" trial {number}: quality") for number in (0, 1)] == [1, 0]
     steps = [json.loads(line)["step"] for line in (run / "trials" / "0" / "log.jsonl").read_text().splitlines()]
     assert steps == sorted(set(steps))  # nothing was taught twice
     assert "http-equiv" not in (run / "live.html").read_text(encoding="utf-8")
-
-    other = houndsfield(*train[:-1], "4", folder=tmp_path, succeeds=False).stderr
-    assert "was begun with another seed" in other and "Traceback" not in other
-    none = houndsfield(*train, "--pick", "nothing", folder=tmp_path, succeeds=False).stderr
-    assert "--pick takes knee, best, fastest or a trial of the front" in none
 
     package = ("learn", "package", str(run), "--name", "blob-findings", "--version", "0.1.0", "--out", "made/blobs")
     houndsfield(*package, "--manufacturer", "Test", folder=tmp_path)
@@ -75,7 +69,7 @@ def kill_in_the_middle(command: tuple[str, ...], folder: Path, run: Path) -> Non
 
 def shown(image: Path, folder: Path) -> Any:
     """What the package says of the blob; its region lies where it should."""
-    answer = json.loads(houndsfield("analyse", str(image), "-c", "houndsfield.toml", "--json", folder=folder).stdout)
+    answer = json.loads(houndsfield("analyse", str(image), "-c", "houndsfield.toml", "--json", folder=folder))
     (report,) = [one for one in answer["studies"][0]["reports"] if one["model"] == "blob-findings"]
     (finding,) = [one for one in report["findings"] if one["concept"]["value"] == BLOB]
     assert bool(finding["regions"]) is (finding["outcome"] == "PRESENT")
