@@ -40,7 +40,9 @@ LEDGER_RETRY_SECONDS = 2.0
 SWEEP_RETRY_SECONDS = 30.0
 PORT_WAIT_SECONDS = 3.0  # the parts of a supervisor that was killed are letting go of it
 SUPERVISOR = "HOUNDSFIELD_SUPERVISOR"  # in the environment of a supervised part: the supervisor's process number
+GIVE_BACK_BYTES = 256 * 1024
 _PR_SET_PDEATHSIG = 1
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # malloc.h
 
 log = structlog.get_logger()
 
@@ -95,7 +97,7 @@ def run_listener(settings: Settings) -> None:
         watermark=Watermark(settings.node.data_dir, refuse_below_megabytes=settings.disk.refuse_below_megabytes),
     )
     require_port(settings.node)
-    settle_memory()
+    settle_memory(give_back_bytes=GIVE_BACK_BYTES)
     listener.start()
     # Consoles are not kept waiting for it.
     threading.Thread(target=_swept, args=(pipeline, stop), name="sweep", daemon=True).start()
@@ -135,13 +137,20 @@ def run_worker(settings: Settings, queues: Collection[str] = QUEUES) -> None:
     pipeline.ledger.close()
 
 
-def settle_memory() -> None:
+def settle_memory(*, give_back_bytes: int | None = None) -> None:
     """What a part has made so far stays as long as it runs: left out, the search for cycles is quick and comes often.
 
     pynetdicom's ended associations are cycles; found by the usual count, they took 0.2 MB an image.
+    give_back_bytes: blocks of this size go back to the system when they are freed, and leave no holes. An analysis takes
+    twice as long then, since each of its arrays is made of new pages.
     """
     gc.freeze()
     gc.collect()  # which also counts anew what there is
+    with contextlib.suppress(AttributeError):  # a C library without it
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_ARENA_MAX, 2)  # each thread's own holes would add up
+        if give_back_bytes is not None:
+            mallopt(_M_MMAP_THRESHOLD, give_back_bytes)
 
 
 def clear_abandoned(results: Path, *, before: float) -> None:
