@@ -43,6 +43,7 @@ class Fragment:
 
 # Kept from association to association: pynetdicom's ended ones are cycles, which hold what they have until they are found.
 _buffers: list[bytearray] = []
+_MOST_KEPT = 16  # whoever opens hundreds of connections at once is not remembered by their memory
 
 
 class PduReader:
@@ -52,7 +53,7 @@ class PduReader:
         self._max_pdu_bytes = max_pdu_bytes
         try:
             self._buffer = _buffers.pop()
-        except IndexError:  # as many are made as associations run at a time
+        except IndexError:
             self._buffer = bytearray(BUFFER_BYTES)
         self._view = memoryview(self._buffer)
         self._start = 0
@@ -67,7 +68,8 @@ class PduReader:
     def close(self) -> None:
         """Once."""
         self._view = memoryview(b"")
-        _buffers.append(self._buffer)
+        if len(_buffers) < _MOST_KEPT:
+            _buffers.append(self._buffer)
 
     def space(self) -> memoryview:
         """Where the next bytes go; never empty after `next()` returned None."""

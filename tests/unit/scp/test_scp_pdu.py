@@ -114,3 +114,32 @@ def test_any_bytes_are_units_or_refused(stream: bytes) -> None:
         read_all(PduReader(max_pdu_bytes=1 << 20), [stream])
     except ProtocolError:
         return
+
+
+def test_buffers_are_used_again_and_not_all_are_kept() -> None:
+    readers = [PduReader(max_pdu_bytes=1000) for _ in range(40)]
+    for reader in readers:
+        reader.close()
+    tracemalloc.start()
+    try:
+        again = [PduReader(max_pdu_bytes=1000) for _ in range(16)]
+        used, _ = tracemalloc.get_traced_memory()
+        assert used < BUFFER_BYTES
+        more = PduReader(max_pdu_bytes=1000)
+        used, _ = tracemalloc.get_traced_memory()
+        assert used >= BUFFER_BYTES
+    finally:
+        tracemalloc.stop()
+    for reader in (*again, more):
+        reader.close()
+
+
+def test_what_one_sender_left_in_a_buffer_is_not_the_next_ones() -> None:
+    first = PduReader(max_pdu_bytes=1000)
+    sent = control(5, bytes(4))[:7]
+    first.space()[: len(sent)] = sent
+    first.filled(len(sent))
+    first.close()
+    second = PduReader(max_pdu_bytes=1000)
+    assert second.next() is None
+    assert bytes(second.peek()) == b""
