@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import socket
 import threading
 import time
@@ -15,7 +14,6 @@ from io import BytesIO
 import pydicom
 import pytest
 import raw_pdus
-from peers import wait_until
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
@@ -37,7 +35,6 @@ from config.settings import Modality, Node
 from domain.errors import DataSetUnusable, StorageUnavailable
 from domain.identity import IMPLEMENTATION_CLASS_UID
 from domain.types import Received
-from scp import pdu
 from scp.admission import RefusedCaller
 from scp.listener import Listener
 
@@ -416,16 +413,3 @@ def test_a_taken_port_is_an_error_at_start(listener: Listener, spool: Spool) -> 
     second = Listener(node=node, modalities=[], receive=spool.receive, refused=spool.refused.append, port=listener.port)
     with pytest.raises(OSError, match="in use"):
         second.start()
-
-
-def test_ended_associations_leave_their_buffers_to_the_next(listener: Listener) -> None:
-    """pynetdicom's are cycles: what they hold stays until a search for such finds them."""
-    pdu._buffers.clear()
-    gc.disable()
-    try:
-        for _ in range(5):
-            with associated(listener):
-                pass
-            wait_until(lambda: len(pdu._buffers) == 1, what="one buffer to be free again")
-    finally:
-        gc.enable()
